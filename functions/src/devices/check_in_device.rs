@@ -119,6 +119,10 @@ async fn load_state(table: &Table, device: &Device, report: &CheckInReport, now:
     if needs.user {
         found.user = load_user(table, device).await?;
     }
+    if needs.settings {
+        let workspace = table.workspace(device.workspace_id).await?;
+        found.settings = workspace.map(|workspace| workspace.settings);
+    }
     if needs.usage {
         let of = [UsageScope::User(device.user_id), UsageScope::shard_of(device.user_id)];
         for row in table.usage(device.workspace_id, &of, &month(now)).await? {
@@ -132,12 +136,10 @@ async fn load_state(table: &Table, device: &Device, report: &CheckInReport, now:
 }
 
 async fn load_user(table: &Table, device: &Device) -> Result<Option<CheckInUser>, Error> {
-    let workspace = table.workspace(device.workspace_id).await?;
-    let user = table.user(device.workspace_id, device.user_id).await?;
-    let (Some(workspace), Some(user)) = (workspace, user) else {
+    let Some(user) = table.user(device.workspace_id, device.user_id).await? else {
         return Ok(None);
     };
     let mut other_devices = table.devices(device.workspace_id, &user.device_ids).await?;
     other_devices.retain(|other| other.device_id != device.device_id);
-    Ok(Some(CheckInUser { user, other_devices, settings: workspace.settings }))
+    Ok(Some(CheckInUser { user, other_devices }))
 }

@@ -55,6 +55,33 @@ async fn the_operators_interval_is_a_parameter() {
 }
 
 #[tokio::test]
+async fn a_workspaces_interval_reaches_each_phone_at_the_first_check_in_of_its_day() {
+    let (bench, tenant) = started(Setup::new()).await;
+    let (device, credential) = bench.phone(&tenant, "ada").await;
+    let (_device, new) = bench.phone(&tenant, "bob").await;
+    let first = after(&check_in(&bench, &credential).await);
+    let version = async || bench.get(&format!("/devices/{device}"), &tenant.key).await.headers["etag"].clone();
+    for (minutes, expected) in [(json!(60), 3240..=3960), (Value::Null, first..=first)] {
+        let body = json!({"check_in_minutes": minutes});
+        let _set = bench.patch("/workspace", &tenant.key, body).await.expect(200);
+        let before = after(&check_in(&bench, &credential).await);
+        assert_eq!(before == first, minutes != Value::Null, "a later check-in of a day reads nothing");
+        bench.advance(Duration::days(1));
+        for _ in 0..2 {
+            let told = after(&check_in(&bench, &credential).await);
+            assert!(expected.contains(&told), "{minutes}: {told}");
+        }
+        let etag = version().await;
+        bench.advance(Duration::days(1));
+        assert!(expected.contains(&after(&check_in(&bench, &credential).await)));
+        assert_eq!(version().await, etag, "what is the same is not written again");
+        if minutes != Value::Null {
+            assert!(expected.contains(&after(&check_in(&bench, &new).await)), "the first one of all");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_phone_comes_soon_while_a_command_or_a_configuration_waits_for_it() {
     let (bench, tenant) = started(Setup::new()).await;
     let (device, credential) = bench.phone(&tenant, "ada").await;

@@ -798,11 +798,8 @@ fn check_in_commit(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     };
     let found = check_in::CheckInState {
         commands: phone.open_commands.clone(),
-        user: Some(check_in::CheckInUser {
-            user: user.clone(),
-            other_devices: devices(others),
-            settings: WorkspaceSettings::default(),
-        }),
+        user: Some(check_in::CheckInUser { user: user.clone(), other_devices: devices(others) }),
+        settings: Some(WorkspaceSettings { check_in_minutes: Some(1439), ..WorkspaceSettings::default() }),
         usage: None,
         total: None,
     };
