@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use chrono::Duration;
 use domain::egress::is_base_url;
 use domain::models::message_limits::{MessagePolicy, SendingRates};
-use domain::models::workspace::AllowedSenders;
+use domain::models::workspace::{AllowedSenders, CHECK_IN_MINUTES};
 use domain::text::MOBILE;
 use lambda::Issuer;
 use thiserror::Error;
@@ -52,6 +52,8 @@ pub struct OperatorSettings {
     pub retention: Duration,
     /// How long an invitation is valid.
     pub invitation_lifetime: Duration,
+    /// Minutes between two check-ins of a phone.
+    pub check_in_minutes: u32,
     /// The default sender of e-mails, for display.
     pub sender: Option<String>,
     /// Daily message limits, and the allowed calling codes.
@@ -132,6 +134,14 @@ impl Settings {
             Some(_) => Err(SettingsError { name, fault: "must be a whole number, at least 1" }),
         };
         let rates = rate("EMAILS_PER_SECOND")?.zip(rate("TEXTS_PER_SECOND")?);
+        let check_in_minutes = match text("CHECK_IN_MINUTES").map(|value| value.parse::<u32>()) {
+            None => 15,
+            Some(Ok(minutes)) if (CHECK_IN_MINUTES.0..=CHECK_IN_MINUTES.1).contains(&minutes) => minutes,
+            Some(_) => {
+                let fault = "must be a number of minutes from 5 to 1440";
+                return Err(SettingsError { name: "CHECK_IN_MINUTES", fault });
+            }
+        };
         let calling_codes = list("TEXT_CALLING_CODES");
         if !calling_codes.iter().all(|code| is_calling_code(code)) {
             return Err(SettingsError { name: "TEXT_CALLING_CODES", fault: "must be calling codes such as +1,+44" });
@@ -173,6 +183,7 @@ impl Settings {
             operator: OperatorSettings {
                 retention: days("RETENTION_DAYS", 30)?,
                 invitation_lifetime: days("INVITATION_DAYS", 7)?,
+                check_in_minutes,
                 sender: text("SENDER"),
                 messages: MessagePolicy {
                     emails_per_day: quota("EMAILS_PER_DAY")?,
@@ -209,6 +220,22 @@ mod tests {
         assert_eq!((settings.operator.retention, settings.sender), (Duration::days(14), None));
         assert_eq!(read("soon").unwrap_err().name, "RETENTION_DAYS");
         assert_eq!(Settings::from_variables(|_| None).unwrap_err().name, "AWS_REGION");
+    }
+
+    #[test]
+    fn the_minutes_between_check_ins_are_those_of_the_template_or_the_variable_is_named() {
+        let read = |minutes: &'static str| {
+            let settings = Settings::from_variables(move |name| match name {
+                "AWS_REGION" => Some("eu-central-1".to_owned()),
+                "CHECK_IN_MINUTES" => Some(minutes.to_owned()),
+                _ => None,
+            });
+            settings.map(|settings| settings.operator.check_in_minutes).map_err(|error| error.name)
+        };
+        assert_eq!([read(""), read("5"), read("1440")], [Ok(15), Ok(5), Ok(1440)]);
+        for wrong in ["4", "1441", "-15", "often"] {
+            assert_eq!(read(wrong), Err("CHECK_IN_MINUTES"), "{wrong}");
+        }
     }
 
     #[test]

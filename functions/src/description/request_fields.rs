@@ -37,6 +37,7 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("blocked", "Only devices that are blocked, or only those that are not."),
     ("calls", "Calls."),
     ("channel", "How the message is sent."),
+    ("check_in_minutes", "Minutes between two check-ins of a phone."),
     ("client_password", "Password of the client."),
     ("code", "Code of an invitation or a deployment."),
     ("columns", "Columns of the file, separated by commas; all by default."),

@@ -9,6 +9,7 @@ use domain::models::device::{self, DeviceAccess, DeviceAttachments, DeviceStatus
 use domain::models::push::{self, PushReason};
 use domain::models::user::User;
 use domain::models::workspace::WorkspaceSettings;
+use domain::rules::cadence::Cadence;
 use domain::rules::health::{Issue, health};
 use domain::states::{CommandState, Platform};
 use domain::{CommandId, CredentialId, DeviceId, Time, UserId};
@@ -194,6 +195,8 @@ pub(crate) struct CheckInResult {
     commands: Vec<ServedCommand>,
     /// Whether the app is to download its configuration now.
     download_config: bool,
+    /// Seconds until the app checks in again, unless its user or a push wakes it before.
+    check_in_after_seconds: u32,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -282,18 +285,14 @@ impl Device {
 
 impl CheckInResult {
     /// `pending` is the device as it checked in, `device` as the check-in left it.
-    pub fn new(pending: &device::Device, device: &device::Device, now: Time) -> Self {
+    pub fn new(pending: &device::Device, device: &device::Device, cadence: Cadence, now: Time) -> Self {
         let access = device.access();
-        Self {
-            access,
-            commands: pending
-                .commands
-                .iter()
-                .filter(|open| open.is_deliverable(now))
-                .map(ServedCommand::from)
-                .collect(),
-            download_config: access == DeviceAccess::Allowed && device.must_download(),
-        }
+        let deliverable = pending.commands.iter().filter(|open| open.is_deliverable(now));
+        let commands: Vec<_> = deliverable.map(ServedCommand::from).collect();
+        let download_config = access == DeviceAccess::Allowed && device.must_download();
+        let is_awaited = download_config || !commands.is_empty();
+        let check_in_after_seconds = cadence.check_in_after(device, is_awaited);
+        Self { access, commands, download_config, check_in_after_seconds }
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Workspace {
     /// Days for which an invitation is valid.
     #[schemars(range(min = 0))]
     invitation_days: i64,
+    /// Minutes between two check-ins of a phone.
+    check_in_minutes: u32,
     /// Sender address of its e-mails, one that the operator allows.
     sender: Option<String>,
     /// Sender of its text messages: a name of at most 11 letters and digits, or a number, that the operator allows.
@@ -116,6 +118,7 @@ impl Workspace {
             created_at: workspace.created_at,
             retention_days: settings.retention(operator.retention).num_days(),
             invitation_days: settings.invitation_lifetime(operator.invitation_lifetime).num_days(),
+            check_in_minutes: settings.check_in_minutes.unwrap_or(operator.check_in_minutes),
             sender: settings.sender.clone().or_else(|| operator.sender.clone()),
             sms_sender: settings.sms_sender.clone(),
             emails_per_day: operator.messages.per_day(Channel::Email, settings),

@@ -27,6 +27,8 @@ MORE_OPERATIONS = 45
 # "IAM and AWS STS quotas", in characters without white space.
 MOST_OF_A_MANAGED_POLICY = 6_144
 MOST_OF_A_ROLES_OWN_POLICIES = 10_240
+# "Amazon API Gateway quotas", for all APIs of an account in a region: calls a second, and the burst.
+MOST_OF_A_THROTTLE = {"ThrottlingRateLimit": 10_000, "ThrottlingBurstLimit": 5_000}
 # The permissions boundary of all functions. It grants nothing by itself, so its wildcards are allowed.
 BOUNDARY = "FunctionBoundary"
 # AWS managed policies that SAM attaches to every role, and the boundary restricts.
@@ -190,12 +192,26 @@ def unbounded(resources):
             yield f"{name}: its role lacks {BOUNDARY}, or has other AWS managed policies: {sorted(added)}"
 
 
+def throttles(template):
+    """Yields an error for each limit of a route that is no parameter, or whose default is beyond the quota."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::ApiGatewayV2::Stage":
+            continue
+        stage = resource["Properties"]
+        for route, settings in {"default": stage["DefaultRouteSettings"], **stage["RouteSettings"]}.items():
+            for limit, most in MOST_OF_A_THROTTLE.items():
+                parameter = next(references(settings.get(limit)), None)
+                default = template["Parameters"].get(parameter, {}).get("Default")
+                if default is None or default > most:
+                    yield f"{name}: {limit} of {route} is no parameter with a default of at most {most}"
+
+
 def main():
     written = read()
     today, later = transformed(written), transformed(with_more(written, MORE_OPERATIONS))
     resources = today["Resources"]
     wrong = [fault for name, resource in resources.items() for fault in faults(name, resource)]
-    wrong += [*circles(resources), *unbounded(resources), *beyond_limits(today)]
+    wrong += [*circles(resources), *unbounded(resources), *throttles(today), *beyond_limits(today)]
     wrong += [f"with {MORE_OPERATIONS} more operations: {beyond}" for beyond in beyond_limits(later)]
     print(f"template.yaml: {len(resources)} resources; {len(later['Resources'])} with {MORE_OPERATIONS} more operations")
     sys.exit("\n".join(wrong) or 0)

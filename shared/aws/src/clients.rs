@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector
 use domain::egress::EgressPolicy;
 
 use crate::roots;
+use crate::throttles::Throttles;
 
 /// How to connect to AWS. Lambda provides all of this in its environment, so that nothing is looked up at start.
 #[derive(Clone)]
@@ -121,23 +122,24 @@ pub struct Clients {
     pub(crate) sleep: SharedAsyncSleep,
     pub(crate) egress: Option<SharedHttpConnector>,
     pub(crate) webhooks: EgressPolicy,
+    pub(crate) throttles: Throttles,
 }
 
 impl Clients {
     /// Clients over a connection.
     #[must_use]
     pub fn new(connection: &Connection) -> Self {
+        let throttles = Throttles::new();
+        let dynamodb = config!(aws_sdk_dynamodb, connection, connection.dynamodb_endpoint);
+        let dynamodb = dynamodb.to_builder().interceptor(throttles.clone()).build();
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::from_conf(config!(
-                aws_sdk_dynamodb,
-                connection,
-                connection.dynamodb_endpoint
-            )),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             sns: aws_sdk_sns::Client::from_conf(config!(aws_sdk_sns, connection, connection.sns_endpoint)),
             sesv2: aws_sdk_sesv2::Client::from_conf(config!(aws_sdk_sesv2, connection, connection.sesv2_endpoint)),
             sleep: connection.sleep.clone(),
             egress: connection.egress.clone(),
             webhooks: connection.webhooks,
+            throttles,
         }
     }
 

@@ -15,6 +15,7 @@ mod roots;
 mod sms;
 pub mod store;
 mod table;
+mod throttles;
 mod topic;
 mod verdict;
 

@@ -7,12 +7,14 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, KeysAndAttributes};
 use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
+use domain::Time;
 use domain::error::Error;
 
 use crate::clients::Clients;
 use crate::commit::{Commit, Committed, Transaction};
 use crate::details;
 use crate::item::{Item, Read, RowKey, from_item, log_unreadable};
+use crate::throttles::{Throttles, is_throttling_error, is_throttling_reason};
 
 /// The names of the two tables.
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ pub struct Table {
     pub(crate) client: aws_sdk_dynamodb::Client,
     pub(crate) names: TableNames,
     sleep: SharedAsyncSleep,
+    throttles: Throttles,
 }
 
 /// How often a commit with an unknown outcome is sent again; the SDK makes three attempts each time.
@@ -39,15 +42,16 @@ const BATCH_RETRIES: u32 = 6;
 /// The most keys of a DynamoDB batch.
 const BATCH_LIMIT: usize = 100;
 
-/// DynamoDB's error codes for throttling.
-const THROTTLING_ERRORS: [&str; 4] =
-    ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "Throttling"];
-
 impl Table {
     /// The tables by name.
     #[must_use]
     pub fn new(clients: &Clients, names: TableNames) -> Self {
-        Self { client: clients.dynamodb.clone(), names, sleep: clients.sleep.clone() }
+        Self {
+            client: clients.dynamodb.clone(),
+            names,
+            sleep: clients.sleep.clone(),
+            throttles: clients.throttles.clone(),
+        }
     }
 
     /// One row, by a consistent read.
@@ -111,6 +115,8 @@ impl Table {
             if left.is_empty() {
                 return Ok(());
             }
+            // Throughput is the usual reason: these responses are far from the limit of 16 MB ("BatchGetItem").
+            self.throttles.note();
             self.backoff(attempt).await;
         }
         Err(Error::unavailable("DynamoDB", "a batch has unprocessed keys"))
@@ -144,6 +150,13 @@ impl Table {
             }
             repeat += 1;
         }
+    }
+
+    /// True if DynamoDB has throttled this process within this span before `now`. A throttle counts from the first time
+    /// that this is asked after it.
+    #[must_use]
+    pub fn was_throttled_within(&self, span: chrono::Duration, now: Time) -> bool {
+        self.throttles.noted_within(span, now)
     }
 
     /// Waits before another attempt: a random part of at most 25 ms, doubled for each further attempt, so that
@@ -219,7 +232,7 @@ impl Outcome {
             return Self::of_reasons(canceled.cancellation_reasons(), event_index);
         }
         match service.meta().code() {
-            Some(code) if THROTTLING_ERRORS.contains(&code) => Self::Throttled,
+            Some(code) if is_throttling_error(code) => Self::Throttled,
             Some("TransactionConflictException") => Self::Conflict,
             Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") | None => {
                 Self::Unknown
@@ -237,7 +250,7 @@ impl Outcome {
         if codes.iter().any(|code| matches!(*code, "ConditionalCheckFailed" | "TransactionConflict")) {
             return Self::Conflict;
         }
-        if codes.iter().any(|code| matches!(*code, "ThrottlingError" | "ProvisionedThroughputExceeded")) {
+        if codes.into_iter().any(is_throttling_reason) {
             return Self::Throttled;
         }
         Self::Refused
@@ -252,7 +265,7 @@ where
     let ours = match &error {
         SdkError::ConstructionFailure(_) => true,
         SdkError::ServiceError(service) => {
-            let throttled = service.err().code().is_some_and(|code| THROTTLING_ERRORS.contains(&code));
+            let throttled = service.err().code().is_some_and(is_throttling_error);
             !throttled && service.raw().status().is_client_error()
         }
         _ => false,

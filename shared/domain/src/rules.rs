@@ -2,6 +2,7 @@
 //! commit or the reason why not.
 
 pub mod access;
+pub mod cadence;
 pub mod change;
 pub mod check_in;
 pub mod commands;

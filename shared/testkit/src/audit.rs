@@ -293,7 +293,9 @@ impl Audit {
         };
         let settings = json!(workspace.settings);
         // Events contain only that addresses and numbers were changed.
-        for name in ["retention_days", "invitation_days", "silent_devices", "pin_limit", "service_levels"] {
+        for name in
+            ["retention_days", "invitation_days", "check_in_minutes", "silent_devices", "pin_limit", "service_levels"]
+        {
             let changes = self.changes(name, about);
             self.check_changes(workspace.key(), name, (&Value::Null, &settings[name]), &changes);
         }

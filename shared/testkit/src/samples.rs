@@ -526,6 +526,7 @@ fn workspace() -> Vec<Sample> {
             optional("name", Line(100)),
             optional("retention_days", Integer(1, 3650)),
             optional("invitation_days", Integer(1, 365)),
+            optional("check_in_minutes", Integer(5, 1440)),
             optional("sender", Email),
             optional("sms_sender", Ascii(16)),
             optional("emails_per_day", Integer(0, QUOTA_LIMIT)),

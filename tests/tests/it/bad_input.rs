@@ -1540,6 +1540,8 @@ async fn a_valid_value_that_is_not_allowed_there_is_rejected_with_its_field() {
             vec![("pin_limit", "out_of_range"), ("retention_days", "out_of_range")],
         ),
         ("update-workspace", json!({"pin_limit": 2}), vec![("pin_limit", "out_of_range")]),
+        ("update-workspace", json!({"check_in_minutes": 4}), vec![("check_in_minutes", "out_of_range")]),
+        ("update-workspace", json!({"check_in_minutes": 1441}), vec![("check_in_minutes", "out_of_range")]),
         (
             "update-workspace",
             json!({"minimum_versions": {"app": "4.", "ios": "x", "android": 5, "windows": "1"}}),
@@ -2071,6 +2073,7 @@ fn any_name() -> impl Strategy<Value = String> {
         "sequence",
         "calls",
         "retention_days",
+        "check_in_minutes",
         "sender",
         "sms_sender",
         "silent_devices",

@@ -13,6 +13,7 @@ use domain::models::offer::{Channel, NewOffer, Purpose};
 use domain::models::restriction::Deleted;
 use domain::models::restriction::Restriction;
 use domain::models::user::User;
+use domain::models::workspace::CHECK_IN_MINUTES;
 use domain::rules::context::EventContext;
 use domain::rules::deployments::deploy;
 use domain::states::CommandState;
@@ -119,9 +120,9 @@ async fn a_check_in_costs_no_more_with_texts_of_maximum_length() {
     let phone = fixture.bench.call(Method::POST, "/devices", None, Some(&body)).await.expect(201);
     let credential = phone.get("credential");
     fixture.bench.drain().await;
-    // So many wrong PINs would lock the user.
-    let never = json!({"pin_limit": 0});
-    let _never = fixture.bench.patch("/workspace", &fixture.tenant.key, never).await.expect(200);
+    // So many wrong PINs would lock the user. The interval is in the device's row.
+    let settings = json!({"pin_limit": 0, "check_in_minutes": CHECK_IN_MINUTES.1});
+    let _set = fixture.bench.patch("/workspace", &fixture.tenant.key, settings).await.expect(200);
     let counts = json!({"sequence": i64::MAX, "messages_sent": 1});
     let version = fixture.download(&credential).await;
     assert_eq!(version.len(), CONFIG_VERSION.max);
@@ -141,12 +142,12 @@ async fn the_first_check_in_of_a_day_also_moves_the_days_of_the_device_and_its_u
     let _first = fixture.bench.check_in(&credential).await.expect(200);
     fixture.bench.advance(Duration::days(1));
     let costs = fixture.check_in(&credential, json!({})).await;
-    // The write that finds a new day, and a transaction: the times and the days of both, of which the index has the new
-    // entry instead of the old one.
+    // The write that finds a new day, the workspace's settings, and a transaction: the times and the days of both, of
+    // which the index has the new entry instead of the old one.
     let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
-    assert_eq!(actions, ["UpdateItem", "TransactWriteItems"]);
+    assert_eq!(actions, ["UpdateItem", "GetItem", "TransactWriteItems"]);
     let units: f64 = costs.iter().map(|(_, units)| units).sum();
-    assert!(units <= 13.0, "{costs:?}");
+    assert!(units <= 14.0, "{costs:?}");
     assert_eq!(fixture.check_in(&credential, json!({})).await, one_write());
 }
 

@@ -227,6 +227,7 @@ fn device(user: &User, application: &RegistrationRequest) -> Device {
         unconfirmed: None,
         erased: None,
         pin_failures: PIN_FAILURES_MOST,
+        check_in_minutes: Some(1440),
         usage_sequence: Some(SEQUENCE_MOST),
         config: Some("c".repeat(CONFIG_VERSION.max)),
         served: Some(ServedConfig::Fetched("s".repeat(CONFIG_VERSION.max))),
@@ -797,11 +798,8 @@ fn check_in_commit(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     };
     let found = check_in::CheckInState {
         commands: phone.open_commands.clone(),
-        user: Some(check_in::CheckInUser {
-            user: user.clone(),
-            other_devices: devices(others),
-            settings: WorkspaceSettings::default(),
-        }),
+        user: Some(check_in::CheckInUser { user: user.clone(), other_devices: devices(others) }),
+        settings: Some(WorkspaceSettings { check_in_minutes: Some(1439), ..WorkspaceSettings::default() }),
         usage: None,
         total: None,
     };

@@ -5,6 +5,7 @@
 mod access;
 mod auto_deploy;
 mod bad_input;
+mod cadence;
 mod cap;
 mod capacity;
 mod commands;

@@ -416,9 +416,11 @@ async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     let before = fixture.get("/workspace").await;
     assert_eq!((&before["retention_days"], &before["invitation_days"]), (&json!(30), &json!(7)));
     assert_eq!((&before["pin_limit"], &before["service_levels"]), (&json!(10), &json!([])));
+    assert_eq!(before["check_in_minutes"], 15);
     assert_eq!(before["silent_devices"], Value::Null);
     let settings = json!({
         "name": "Acme Ltd", "retention_days": 5, "invitation_days": 2, "service_levels": ["silver", "gold"],
+        "check_in_minutes": 60,
     });
     let updated = fixture.update_settings(settings.clone()).await.expect(200);
     assert_eq!((updated.get("name"), &updated.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
@@ -442,9 +444,12 @@ async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     let unknown = fixture.post("/users", person).await.expect(422);
     assert_eq!(unknown.body["errors"][0]["field"], "service_level");
 
-    let restored = json!({"retention_days": null, "invitation_days": null, "service_levels": null});
+    let restored = json!({
+        "retention_days": null, "invitation_days": null, "service_levels": null, "check_in_minutes": null,
+    });
     let back = fixture.update_settings(restored).await.expect(200);
     assert_eq!((&back.body["retention_days"], &back.body["invitation_days"]), (&json!(30), &json!(7)));
+    assert_eq!((&updated.body["check_in_minutes"], &back.body["check_in_minutes"]), (&json!(60), &json!(15)));
     let request =
         Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &updated.headers["etag"]);
     let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));

@@ -464,7 +464,7 @@ async fn store_deployment(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(
 /// Stores the workspace's settings, and a user with data from an admin and from a carrier.
 async fn store_settings(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let settings = json!({
-        "retention_days": 60, "invitation_days": 14, "sender": "phones@handset.example", "sms_sender": "Handset",
+        "retention_days": 60, "invitation_days": 14, "check_in_minutes": 30, "sender": "phones@handset.example", "sms_sender": "Handset",
         "silent_devices": {"after_days": 90, "action": "block"}, "pin_limit": 5, "service_levels": ["gold", "silver"],
     });
     let _workspace = bench.patch("/workspace", &tenant.key, settings).await.expect(200);

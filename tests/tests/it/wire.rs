@@ -201,6 +201,29 @@ async fn a_throttled_commit_can_be_tried_again_by_its_caller() {
     }
 }
 
+/// True if a table whose first call gets this response counts as throttled.
+async fn counts_as_throttled(first: impl Fn(&RecordedRequest) -> Answer + Send + Sync + 'static) -> bool {
+    let calls = AtomicUsize::new(0);
+    let recorder = RequestRecorder::answering(move |sent| {
+        let is_first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+        Some(if is_first { first(sent) } else { dynamodb_response(&batch(sent, 3)) })
+    });
+    let table = table(&recorder);
+    let ids: Vec<String> = items().into_iter().map(|item| item.id).collect();
+    assert_eq!(table.job_items(workspace(), job(), &ids).await.unwrap(), items(), "the retry succeeds");
+    assert!(recorder.take().len() <= 2);
+    table.was_throttled_within(Duration::minutes(5), now())
+}
+
+#[tokio::test]
+async fn a_throttle_is_noted_although_a_retry_hides_it() {
+    assert!(counts_as_throttled(|sent| Fault::Throttle.answer(&sent.call).unwrap()).await);
+    assert!(counts_as_throttled(|sent| dynamodb_response(&batch(sent, 1))).await, "keys that were not processed");
+    assert!(!counts_as_throttled(|sent| dynamodb_response(&batch(sent, 3))).await);
+    assert!(!counts_as_throttled(|sent| Fault::ServerError.answer(&sent.call).unwrap()).await);
+    assert!(!counts_as_throttled(|sent| Fault::Before.answer(&sent.call).unwrap()).await);
+}
+
 #[tokio::test]
 async fn a_canceled_commit_is_classified_by_its_cancellation_reasons() {
     let cases = [

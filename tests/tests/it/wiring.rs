@@ -205,6 +205,7 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
         ),
         ("revoke-invitation", vec!["SECRETS_TABLE"]),
         ("delete-user", vec!["SECRETS_TABLE", "RETENTION_DAYS"]),
+        ("check-in-device", vec!["CHECK_IN_MINUTES"]),
         // scim
         ("scim", vec!["SECRETS_TABLE", "PUBLIC_URL", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
         // seam
@@ -235,12 +236,16 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
         ("redeliver", vec!["SECRETS_TABLE"]),
         ("seam-webhooks", vec!["SECRETS_TABLE"]),
         ("deliver-webhook", vec!["SECRETS_TABLE"]),
-        ("get-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY", "TEXTS_PER_DAY", "SENDER"]),
+        (
+            "get-workspace",
+            vec!["RETENTION_DAYS", "INVITATION_DAYS", "CHECK_IN_MINUTES", "EMAILS_PER_DAY", "TEXTS_PER_DAY", "SENDER"],
+        ),
         (
             "update-workspace",
             vec![
                 "RETENTION_DAYS",
                 "INVITATION_DAYS",
+                "CHECK_IN_MINUTES",
                 "EMAILS_PER_DAY",
                 "TEXTS_PER_DAY",
                 "SENDER",
@@ -350,6 +355,7 @@ async fn the_program_reads_every_variable_of_the_template() {
         let value = match name {
             "PUBLIC_URL" => "https://phones.example",
             "TEXT_CALLING_CODES" => "+1",
+            "CHECK_IN_MINUTES" => "15",
             _ => "1",
         };
         Some(value.to_owned())
@@ -400,6 +406,29 @@ fn the_transformed_template_has_room_for_45_more_operations() {
     assert!((2 * functions..=450 - 45 * one_more).contains(&count), "{count}");
 }
 
+/// The class of an operation's routes, whose parameters limit them: by who calls.
+fn throttle_class(operation: &str) -> &'static str {
+    let operation = functions::OPERATIONS.iter().find(|other| other.name == operation).unwrap();
+    match operation.access() {
+        Access::Device if operation.name == "check-in-device" => "CheckIn",
+        Access::Device => "Phone",
+        Access::Code => "Code",
+        Access::Public => "Page",
+        _ => "Api",
+    }
+}
+
+#[test]
+fn the_guide_names_the_limits_of_each_class_of_route() {
+    let guide = fs::read_to_string(root().join("infra/docs/deploying.md")).unwrap();
+    let template = raw();
+    for class in ["CheckIn", "Phone", "Code", "Page", "Api"] {
+        let default = |limit: &str| template["Parameters"][format!("{class}{limit}")]["Default"].as_u64().unwrap();
+        let row = format!("| `{class}Rate`, `{class}Burst` | {} | {} |", default("Rate"), default("Burst"));
+        assert!(guide.lines().any(|line| line.ends_with(&row)), "{row}");
+    }
+}
+
 #[test]
 fn the_api_has_the_functions_routes_and_invokes_them_by_one_role() {
     let resources = resources();
@@ -434,6 +463,15 @@ fn the_api_has_the_functions_routes_and_invokes_them_by_one_role() {
         }
     }
     assert_eq!(defined, beside);
+    for (route, function) in &defined {
+        let class = throttle_class(function);
+        let default = &api["DefaultRouteSettings"];
+        let settings = api["RouteSettings"].get(route).unwrap_or(default);
+        let reference = |limit: &str| json!({"Ref": format!("{class}{limit}")});
+        let (rate, burst) = (&settings["ThrottlingRateLimit"], &settings["ThrottlingBurstLimit"]);
+        assert_eq!((rate, burst), (&reference("Rate"), &reference("Burst")), "{route}");
+        assert_eq!(settings["DetailedMetricsEnabled"], true, "{route}");
+    }
     for route in api["RouteSettings"].as_object().unwrap().keys() {
         assert!(defined.contains_key(route), "{route} has a limit and is no route");
     }

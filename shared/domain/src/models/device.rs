@@ -374,6 +374,10 @@ pub struct Device {
     /// The number of wrong PINs in a row in its last report.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pin_failures: u32,
+    /// Its workspace's [`WorkspaceSettings::check_in_minutes`](crate::models::workspace::WorkspaceSettings), copied by
+    /// check-ins that read them, at the latest by the first one of its day; `None` for the operator's default.
+    #[serde(default, rename = "cadence", skip_serializing_if = "Option::is_none")]
+    pub check_in_minutes: Option<u32>,
     /// The sequence number of the last usage report that was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage_sequence: Option<u64>,

@@ -30,6 +30,9 @@ pub const RETENTION_DAYS: (i64, i64) = (1, 3650);
 /// The fewest and the most days that an invitation is valid.
 pub const INVITATION_DAYS: (i64, i64) = (1, 365);
 
+/// The fewest and the most minutes between two check-ins of a phone.
+pub const CHECK_IN_MINUTES: (u32, u32) = (5, 1440);
+
 /// The fewest and the most wrong PINs before a lock.
 pub const PIN_FAILURES: (i64, i64) = (3, 100);
 
@@ -157,6 +160,10 @@ pub struct WorkspaceSettings {
     /// Days for which an invitation is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_days: Option<i64>,
+    /// Minutes between two check-ins of a phone. Each device's row has a copy: see
+    /// [`Device::check_in_minutes`](crate::models::device::Device::check_in_minutes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_in_minutes: Option<u32>,
     /// Sender address of its e-mails; one that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
@@ -251,6 +258,8 @@ pub struct WorkspaceEdit {
     pub retention_days: Option<Option<i64>>,
     /// See [`WorkspaceSettings::invitation_days`].
     pub invitation_days: Option<Option<i64>>,
+    /// See [`WorkspaceSettings::check_in_minutes`].
+    pub check_in_minutes: Option<Option<u32>>,
     /// See [`WorkspaceSettings::sender`].
     pub sender: Option<Option<String>>,
     /// See [`WorkspaceSettings::sms_sender`].
@@ -280,10 +289,11 @@ impl WorkspaceEdit {
             name,
             retention_days: fields.integer_edit("retention_days", RETENTION_DAYS.0, RETENTION_DAYS.1),
             invitation_days: fields.integer_edit("invitation_days", INVITATION_DAYS.0, INVITATION_DAYS.1),
+            check_in_minutes: read_number(fields, "check_in_minutes", CHECK_IN_MINUTES),
             sender: fields.text_edit("sender", EMAIL),
             sms_sender: read_sms_sender(fields),
-            emails_per_day: read_quota(fields, "emails_per_day"),
-            texts_per_day: read_quota(fields, "texts_per_day"),
+            emails_per_day: read_number(fields, "emails_per_day", (0, QUOTA_MAX)),
+            texts_per_day: read_number(fields, "texts_per_day", (0, QUOTA_MAX)),
             silent_devices: read_silent_rule(fields),
             pin_limit: read_pin_limit(fields),
             service_levels: read_service_levels(fields),
@@ -370,9 +380,9 @@ fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
     }
 }
 
-fn read_quota(fields: &mut Fields, name: &str) -> Option<Option<u32>> {
-    let quota = fields.integer_edit(name, 0, i64::from(QUOTA_MAX))?;
-    Some(quota.and_then(|quota| u32::try_from(quota).ok()))
+fn read_number(fields: &mut Fields, name: &str, (min, max): (u32, u32)) -> Option<Option<u32>> {
+    let number = fields.integer_edit(name, min.into(), max.into())?;
+    Some(number.and_then(|number| u32::try_from(number).ok()))
 }
 
 fn read_silent_rule(fields: &mut Fields) -> Option<Option<SilentRule>> {

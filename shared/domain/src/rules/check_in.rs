@@ -6,6 +6,7 @@ use crate::input::Fields;
 use crate::models::command::{Command, Trigger};
 use crate::models::device::{CONFIG_VERSION, Device, DeviceAccess, PUSH_TOKEN, PushToken, VERSION};
 use crate::models::event::EventType;
+use crate::models::login_day::is_first_of_day;
 use crate::models::push::Push;
 use crate::models::usage::{Usage, UsageReport, UsageScope, month};
 use crate::models::user::User;
@@ -99,9 +100,10 @@ impl TokenChange {
 pub struct CheckInReads {
     /// Open commands of the device: at least one changes when it is delivered.
     pub commands: bool,
-    /// User, the user's devices and the workspace's settings: more wrong PINs were entered, or a configuration was
-    /// installed.
+    /// User and the user's devices: more wrong PINs were entered, or a configuration was installed.
     pub user: bool,
+    /// Settings of the workspace: for the user, and at the first check-in of the device's day.
+    pub settings: bool,
     /// Rows with the usage counts of its user.
     pub usage: bool,
 }
@@ -110,11 +112,13 @@ pub struct CheckInReads {
 #[must_use]
 pub fn needs(device: &Device, report: &CheckInReport, now: Time) -> CheckInReads {
     let allowed = device.access() == DeviceAccess::Allowed;
+    let user = allowed
+        && (report.pin_failures.is_some_and(|failures| failures > device.pin_failures)
+            || new_config(device, report).is_some());
     CheckInReads {
         commands: device.commands.iter().any(|open| open.changes_when_delivered(now)),
-        user: allowed
-            && (report.pin_failures.is_some_and(|failures| failures > device.pin_failures)
-                || new_config(device, report).is_some()),
+        user,
+        settings: user || allowed && is_first_of_day(device.device_id, device.last_login_at, now),
         usage: allowed && new_usage(device, report).is_some(),
     }
 }
@@ -132,8 +136,10 @@ fn new_config<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a Stri
 pub struct CheckInState {
     /// Open commands of the device.
     pub commands: Vec<Command>,
-    /// The user of the device, with what a lock of the user depends on.
+    /// The user of the device.
     pub user: Option<CheckInUser>,
+    /// Settings of the workspace.
+    pub settings: Option<WorkspaceSettings>,
     /// Usage counts of the user in this month.
     pub usage: Option<Usage>,
     /// Usage counts in this month of the workspace's shard to which the user belongs.
@@ -147,8 +153,6 @@ pub struct CheckInUser {
     pub user: User,
     /// Their other devices.
     pub other_devices: Vec<Device>,
-    /// Settings of the workspace.
-    pub settings: WorkspaceSettings,
 }
 
 /// Authenticates a device by the row that its credential names.
@@ -203,6 +207,9 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
     let mut after = device.clone();
     let mut token = None;
     if allowed {
+        if let Some(settings) = &found.settings {
+            after.check_in_minutes = settings.check_in_minutes;
+        }
         token = noted(&mut after, report, &mut change, context);
         count(&mut after, report, found, &mut change, context);
         install(&mut after, report, found, &mut change, context);
@@ -215,7 +222,7 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
     if allowed {
         lock(&mut after, report, found, device.pin_failures, &mut change, context);
     }
-    if change.events.is_empty() {
+    if change.events.is_empty() && after.check_in_minutes == device.check_in_minutes {
         return if allowed { CheckIn::OnlyTime } else { CheckIn::AccessDenied };
     }
     if allowed {
@@ -328,7 +335,8 @@ fn lock(
     change: &mut ChangeSet,
     context: &EventContext,
 ) {
-    let (Some(failures), Some(CheckInUser { user, other_devices, settings })) = (report.pin_failures, &found.user)
+    let (Some(failures), Some(CheckInUser { user, other_devices }), Some(settings)) =
+        (report.pin_failures, &found.user, &found.settings)
     else {
         return;
     };

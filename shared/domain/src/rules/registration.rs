@@ -380,6 +380,7 @@ fn new_device(
         unconfirmed: None,
         erased: None,
         pin_failures: 0,
+        check_in_minutes: None,
         usage_sequence: None,
         config: None,
         served: None,

@@ -40,6 +40,7 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
     let settings = &mut after.settings;
     set(&mut settings.retention_days, edit.retention_days.as_ref());
     set(&mut settings.invitation_days, edit.invitation_days.as_ref());
+    set(&mut settings.check_in_minutes, edit.check_in_minutes.as_ref());
     set(&mut settings.sender, edit.sender.as_ref());
     set(&mut settings.sms_sender, edit.sms_sender.as_ref());
     set(&mut settings.emails_per_day, edit.emails_per_day.as_ref());

@@ -18,7 +18,7 @@ use crate::commands::one_phone;
 use crate::common::{at, context, device_of};
 use crate::fixture::{Fixture, command_request};
 
-const NOTHING: CheckInReads = CheckInReads { commands: false, user: false, usage: false };
+const NOTHING: CheckInReads = CheckInReads { commands: false, user: false, settings: false, usage: false };
 
 fn pins(pin_failures: u32) -> CheckInReport {
     CheckInReport { pin_failures: Some(pin_failures), ..CheckInReport::default() }
@@ -38,7 +38,7 @@ fn a_check_in_reads_no_more_than_its_news_needs() {
     let (fixture, _) = one_phone();
     let device =
         Device { pin_failures: 2, usage_sequence: Some(7), ..fixture.held()[0].clone().with_served_version("v2") };
-    let user = CheckInReads { user: true, ..NOTHING };
+    let user = CheckInReads { user: true, settings: true, ..NOTHING };
     let usage = CheckInReads { usage: true, ..NOTHING };
     let cases = [
         (CheckInReport::default(), NOTHING),
@@ -80,6 +80,37 @@ fn a_check_in_reads_its_commands_while_there_is_one_to_tell_of() {
     assert!(!commands(&fixture, 4), "told once, it is no news");
 }
 
+#[test]
+fn the_first_check_in_of_a_day_notes_how_often_the_workspaces_phones_come() {
+    const DAY: i64 = 24 * 60;
+    let (fixture, _) = one_phone();
+    let device = fixture.held()[0].clone();
+    let reads_settings = |device: &Device, minutes| {
+        let needs = needs(device, &CheckInReport::default(), at(minutes));
+        assert_eq!(needs, CheckInReads { settings: needs.settings, ..NOTHING });
+        needs.settings
+    };
+    assert!(!reads_settings(&device, 2) && reads_settings(&device, DAY + 2));
+    assert!(reads_settings(&Device { last_login_at: None, ..device.clone() }, 2));
+    let (blocked, _) = device_of(block(&device, None, &context(1)).unwrap().unwrap());
+    assert!(!reads_settings(&blocked, DAY + 2));
+
+    let found = |check_in_minutes| CheckInState {
+        settings: Some(WorkspaceSettings { check_in_minutes, ..WorkspaceSettings::default() }),
+        ..CheckInState::default()
+    };
+    let report = CheckInReport::default();
+    let next_day = context(DAY + 2);
+    assert_eq!(check_in(&device, &report, &found(None), &next_day), CheckIn::OnlyTime);
+    let hourly = changed(&device, &report, &found(Some(60)), DAY + 2);
+    let after = Device { check_in_minutes: Some(60), last_login_at: Some(at(DAY + 2)), ..device.clone() };
+    let expected = ChangeSet { devices: vec![RowChange::from(device, after.clone())], ..ChangeSet::default() };
+    assert_eq!(hourly, expected, "without an event: the workspace's own tells it");
+    assert_eq!(check_in(&after, &report, &found(Some(60)), &next_day), CheckIn::OnlyTime);
+    let default_again = changed(&after, &report, &found(None), DAY + 2);
+    assert_eq!(default_again.devices[0].after.check_in_minutes, None);
+}
+
 fn changed(device: &Device, report: &CheckInReport, found: &CheckInState, minutes: i64) -> ChangeSet {
     match check_in(device, report, found, &context(minutes)) {
         CheckIn::Changed { change, token: None } => *change,
@@ -92,11 +123,8 @@ fn a_configuration_that_was_put_in_place_is_noted_with_its_user_while_they_are_d
     let (fixture, id) = one_phone();
     let device = fixture.devices[&id].clone().with_served_version("v2");
     let found = |user: &User| CheckInState {
-        user: Some(CheckInUser {
-            user: user.clone(),
-            other_devices: Vec::new(),
-            settings: WorkspaceSettings::default(),
-        }),
+        user: Some(CheckInUser { user: user.clone(), other_devices: Vec::new() }),
+        settings: Some(WorkspaceSettings::default()),
         ..CheckInState::default()
     };
     let change = changed(&device, &installed("v2"), &found(&fixture.user), 5);

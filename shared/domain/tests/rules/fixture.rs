@@ -11,6 +11,7 @@ use domain::models::device::{Device, IdentifierClaim};
 use domain::models::event::Event;
 use domain::models::offer::Offer;
 use domain::models::user::User;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::check_in;
 use domain::rules::check_in::{CheckIn, CheckInReport, authenticate, authenticate_report, needs};
@@ -231,9 +232,9 @@ impl Fixture {
         }
         if needs.user {
             let other_devices = self.held().into_iter().filter(|other| other.device_id != device.device_id).collect();
-            let settings = domain::models::workspace::WorkspaceSettings::default();
-            found.user = Some(check_in::CheckInUser { user: self.user.clone(), other_devices, settings });
+            found.user = Some(check_in::CheckInUser { user: self.user.clone(), other_devices });
         }
+        found.settings = needs.settings.then(WorkspaceSettings::default);
         check_in::check_in(device, report, &found, &context(minutes))
     }
 

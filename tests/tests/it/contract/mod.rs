@@ -180,6 +180,7 @@ impl<'a> Case<'a> {
             unconfirmed: None,
             erased: None,
             pin_failures: 0,
+            check_in_minutes: None,
             usage_sequence: None,
             config: Some("version1".to_owned()),
             served: None,
