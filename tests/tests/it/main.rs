@@ -7,6 +7,7 @@ mod auto_deploy;
 mod bad_input;
 mod cap;
 mod capacity;
+mod capacity_record;
 mod commands;
 mod commit_size;
 mod consumers;
