@@ -9,6 +9,7 @@ pub mod description_check;
 pub mod egress;
 pub mod faults;
 pub mod gate;
+pub mod loads;
 pub mod log_lines;
 pub mod oidc;
 pub mod qr;

@@ -8,6 +8,7 @@ mod bad_input;
 mod cadence;
 mod cap;
 mod capacity;
+mod capacity_record;
 mod commands;
 mod commit_size;
 mod consumers;

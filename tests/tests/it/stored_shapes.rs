@@ -58,14 +58,14 @@ fn updating() -> bool {
 }
 
 /// A kind of row as `store.rs` documents it.
-struct Kind {
+pub(crate) struct Kind {
     name: String,
-    pk: String,
+    pub(crate) pk: String,
     sk: Option<String>,
 }
 
 /// The kinds of the tables in `store.rs`, and that of the secrets' table.
-fn kinds() -> Vec<Kind> {
+pub(crate) fn kinds() -> Vec<Kind> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/aws/src/store.rs");
     let source = fs::read_to_string(path).unwrap();
     let lines = source.lines().filter_map(|line| line.strip_prefix("//! | "));
@@ -95,7 +95,7 @@ fn kinds() -> Vec<Kind> {
 }
 
 /// Whether a text has a form in which `{…}` stands for any text without `#`.
-fn has_form(form: &str, text: &str) -> bool {
+pub(crate) fn has_form(form: &str, text: &str) -> bool {
     let (form, text): (Vec<&str>, Vec<&str>) = (form.split('#').collect(), text.split('#').collect());
     form.len() == text.len() && form.iter().zip(text).all(|(part, actual)| part.starts_with('{') || *part == actual)
 }
