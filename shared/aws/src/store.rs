@@ -30,7 +30,7 @@
 //! | by what their users are known | the source's | `KEYS#{job}#{attempt}#{number}` | time to live |
 //! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while a former secret signs |
 //! | delivery | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
-//! | webhooks' call slot | `CALLSLOTS#{workspace}` | `SLOT#{number}` | time to live |
+//! | webhooks' call slot | `CALLSLOT#{workspace}#{number}` | `SLOT` | time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while it runs; time to live once ended |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
 //! | remembered call | `IDEMPOTENCY#{workspace, or hash of issuer and subject}#{hash}` | `IDEMPOTENCY` | time to live |

@@ -136,7 +136,7 @@ impl Audit {
             let (kind, _) = key.split_once('#').unwrap_or((key, ""));
             // The number of shards of a day's quota depends on chance; events show the number of messages. A run that was
             // interrupted leaves its call slot, which is free again after its lease.
-            if ["QUOTA", "CALLSLOTS"].contains(&kind) {
+            if ["QUOTA", "CALLSLOT"].contains(&kind) {
                 continue;
             }
             *outline.rows.entry(kind.to_owned()).or_default() += 1;

@@ -317,8 +317,9 @@ async fn store_webhooks(bench: &Bench, pages: &Pages, tenant: &Tenant, keep: &mu
     bench.drain().await;
     keep("delivery.at_work", row(bench, "DELIVERIES#", "\"lease\""));
     // Which of the free ones a run takes is random.
-    let mut slot = row(bench, "CALLSLOTS#", "");
-    (slot["number"], slot["sk"]) = (json!(0), json!("SLOT#00"));
+    let mut slot = row(bench, "CALLSLOT#", "");
+    let pk = slot["pk"].as_str().unwrap().rsplit_once('#').map_or("", |(pk, _)| pk).to_owned();
+    (slot["number"], slot["pk"]) = (json!(0), json!(format!("{pk}#00")));
     keep("webhooks_call_slot.at_work", slot);
 }
 

@@ -729,7 +729,7 @@ async fn while_ten_runs_call_a_workspaces_webhooks_the_schedule_makes_its_other_
     let workspace = &fixture.tenant.workspace_id;
     let held_until = Time::from(fixture.bench.now()).plus(LEASE_DURATION);
     for number in 0..CALLING_RUNS {
-        let (pk, sk) = (format!("CALLSLOTS#{workspace}"), format!("SLOT#{number:02}"));
+        let (pk, sk) = (format!("CALLSLOT#{workspace}#{number:02}"), "SLOT");
         let slot = json!({"pk": pk, "sk": sk, "workspace_id": workspace, "number": number, "held_until": held_until, "version": 3});
         rows::put(&fixture.bench, rows::MAIN, &slot, &[]);
     }
@@ -743,7 +743,7 @@ async fn while_ten_runs_call_a_workspaces_webhooks_the_schedule_makes_its_other_
     fixture.bench.advance(LEASE_DURATION);
     let _user = fixture.new_user("bob").await;
     assert_eq!(fixture.sent_to(URL).len(), 2);
-    let slots = rows::all(&fixture.bench, rows::MAIN).into_keys().filter(|key| key.starts_with("CALLSLOTS#")).count();
+    let slots = rows::all(&fixture.bench, rows::MAIN).into_keys().filter(|key| key.starts_with("CALLSLOT#")).count();
     assert_eq!(slots, usize::from(CALLING_RUNS) - 1, "a run gives its slot back");
 }
 

@@ -74,19 +74,20 @@ pub struct CallSlot {
     pub version: u64,
 }
 
-/// Prefix of a call slot's sort key.
-const SLOT: &str = "SLOT#";
+/// The sort key of a call slot.
+const SLOT: &str = "SLOT";
 
 /// How long the slot of a run that was interrupted is kept after its end.
 const SLOT_RETENTION: Duration = Duration::days(1);
 
-fn slots_partition(workspace: WorkspaceId) -> String {
-    format!("CALLSLOTS#{workspace}")
+/// The key of a call slot. Each has a partition of its own, since a busy workspace's runs take and free them all the time.
+fn call_slot_key(workspace: WorkspaceId, number: u8) -> RowKey {
+    RowKey::new(format!("CALLSLOT#{workspace}#{number:02}"), SLOT)
 }
 
 impl Row for CallSlot {
     fn key(&self) -> RowKey {
-        RowKey::new(slots_partition(self.workspace_id), format!("{SLOT}{:02}", self.number))
+        call_slot_key(self.workspace_id, self.number)
     }
     fn version(&self) -> u64 {
         self.version
@@ -132,8 +133,8 @@ impl Table {
         random: usize,
         commit_id: impl Fn() -> EventId,
     ) -> Result<Option<CallSlot>, Error> {
-        let slots = Source::in_partition(slots_partition(workspace_id), SLOT);
-        let stored: Vec<CallSlot> = self.rows(&slots, usize::from(CALLING_RUNS), None).await?.items;
+        let keys = (0..CALLING_RUNS).map(|number| call_slot_key(workspace_id, number)).collect();
+        let stored: Vec<CallSlot> = self.rows_with(keys).await?;
         let is_held = |number: &u8| stored.iter().any(|slot| slot.number == *number && slot.held_until > now);
         let mut free: Vec<u8> = (0..CALLING_RUNS).filter(|number| !is_held(number)).collect();
         let first = random % free.len().max(1);
