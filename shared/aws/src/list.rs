@@ -108,13 +108,18 @@ pub(crate) enum Range {
     AtMost(String),
 }
 
+/// The end of the range of texts with a prefix.
+pub(crate) fn last_with(prefix: &str) -> String {
+    format!("{prefix}\u{10FFFF}")
+}
+
 impl Range {
     /// The part of the range from a value on, in the order of reading; `None` if it is empty. It includes the value,
     /// and for `Below` in ascending order the bound, since DynamoDB has no range that includes one end only.
     fn rest_from(&self, value: &str, descending: bool) -> Option<Self> {
         let (least, most) = match self {
             Self::All => (None, None),
-            Self::Prefix(prefix) => (Some(prefix.clone()), Some(format!("{prefix}\u{10FFFF}"))),
+            Self::Prefix(prefix) => (Some(prefix.clone()), Some(last_with(prefix))),
             Self::Below(most) | Self::AtMost(most) => (None, Some(most.clone())),
             Self::Between(least, most) => (Some(least.clone()), Some(most.clone())),
             Self::AtLeast(least) => (Some(least.clone()), None),

@@ -12,7 +12,7 @@ use domain::search::Query;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{IndexRow, Item, RowKey};
-use crate::list::{Page, Position, Range, SORT_KEY_LIMIT, Source};
+use crate::list::{Page, Position, Range, SORT_KEY_LIMIT, Source, last_with};
 use crate::store::devices::DeviceFilter;
 use crate::store::{devices, users};
 use crate::table::Table;
@@ -79,14 +79,9 @@ impl Place {
     }
 }
 
-/// The end of the range of words with a prefix.
-fn last_word(prefix: &str) -> String {
-    format!("{prefix}\u{10FFFF}")
-}
-
 /// True if a sort key is in the range of words with a prefix. Checked because cursors come from callers.
 fn is_within(sk: &str, prefix: &str) -> bool {
-    sk.len() <= SORT_KEY_LIMIT && sk >= prefix && sk <= last_word(prefix).as_str()
+    sk.len() <= SORT_KEY_LIMIT && sk >= prefix && sk <= last_with(prefix).as_str()
 }
 
 /// A search for devices.
@@ -197,7 +192,7 @@ impl Search<'_> {
             index: None,
             partition: ("pk", words_partition(kind, self.workspace)),
             order: "sk",
-            range: Range::Between(from, last_word(prefix)),
+            range: Range::Between(from, last_with(prefix)),
             descending: false,
         }
     }
