@@ -18,16 +18,13 @@ pub mod unblock_device;
 pub mod update_device;
 pub mod wipe_device;
 
-use std::collections::BTreeMap;
-
 use aws::DeviceDetails;
 use aws::Table;
+use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
-use domain::models::device::Device;
 use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
-use domain::{DeviceId, UserId, WorkspaceId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
@@ -46,17 +43,6 @@ async fn load_device(table: &Table, request: &AuthorizedRequest) -> Result<Devic
     let details = table.device_details(request.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
     request.http.check_version(details.device.version)?;
     Ok(details)
-}
-
-/// Names of these devices' users; purged users are left out.
-pub(crate) async fn user_names(
-    table: &Table,
-    workspace: WorkspaceId,
-    devices: &[Device],
-) -> Result<BTreeMap<UserId, String>, Error> {
-    let ids = devices.iter().map(|device| device.user_id).collect();
-    let users = table.users(workspace, &ids).await?;
-    Ok(users.iter().map(|user| (user.user_id, user.name())).collect())
 }
 
 /// The reply that shows a device.

@@ -57,7 +57,7 @@ fn doc(summary: &'static str, kind: &'static ExportKind, filter: impl FnOnce(&mu
         .answer(200, "A part of the file.", vec![("text/csv", schema_of::<String>())])
         .with_header("link", "Address of the next part; absent after the last.")
         .with_header("content-disposition", "The file's name.")
-        .refuses([DomainError::CursorInvalid])
+        .refuses([DomainError::CursorInvalid, DomainError::SortNotAvailable])
 }
 
 /// A request for a part of an export.

@@ -21,6 +21,7 @@ mod invoke;
 pub mod jobs;
 mod operation;
 pub mod operations;
+pub mod overview;
 pub mod pages;
 mod paging;
 pub mod profiles;

@@ -7,7 +7,8 @@ use lambda::ErrorFormat;
 use crate::jobs::rights::{BEGUN_WITH, SEEN_WITH};
 use crate::operation::Operation;
 use crate::{
-    access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, triggers, users, webhooks,
+    access, deployments, devices, exports, jobs, overview, pages, profiles, scim, seam, sources, triggers, users,
+    webhooks,
 };
 
 /// The operation with this name.
@@ -18,6 +19,14 @@ pub fn operation(name: &str) -> Option<&'static Operation> {
 
 /// Every operation.
 pub static OPERATIONS: &[Operation] = &[
+    // overview
+    Operation::any_admin("get-overview", overview::SEEN_WITH, |s, r| Box::pin(overview::get_overview::handle(s, r)))
+        .routes(&["GET /overview"])
+        .doc(overview::get_overview::doc),
+    Operation::any_admin("search", overview::SEEN_WITH, |s, r| Box::pin(overview::search::handle(s, r)))
+        .routes(&["GET /search"])
+        .query()
+        .doc(overview::search::doc),
     // devices
     Operation::code("register-device", |s, r| Box::pin(devices::register_device::handle(s, r)))
         .routes(&["POST /devices"])
@@ -401,6 +410,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation::public("not-found", |s, r| Box::pin(pages::not_found::handle(s, r))),
     // triggers
     Operation::internal("publish-events", |s, r| Box::pin(triggers::publish_events::handle(s, r))),
+    Operation::internal("derive-rows", |s, r| Box::pin(triggers::derive_rows::handle(s, r))),
     Operation::internal("republish-events", |s, r| Box::pin(triggers::republish_events::handle(s, r))),
     Operation::internal("reindex", |s, r| Box::pin(triggers::reindex::handle(s, r))),
     Operation::internal("notify-device", |s, r| Box::pin(triggers::notify_device::handle(s, r))),

@@ -1,6 +1,6 @@
 //! Lists: `limit`, `cursor`, and the shape `{items, next_cursor}`.
 
-use aws::{Page, Position, Table};
+use aws::{Page, Position, Table, Times};
 use domain::WorkspaceId;
 use domain::cursor;
 use domain::error::{DomainError, Error};
@@ -25,6 +25,7 @@ pub(crate) struct Paging {
     /// Position to continue after; `None` for the first page.
     pub start: Option<Position>,
     scope: String,
+    total: Option<u64>,
 }
 
 impl Paging {
@@ -56,7 +57,12 @@ impl Paging {
             Position::from_bytes(&bytes).ok_or(DomainError::CursorInvalid)
         });
         let limit = usize::try_from(limit.unwrap_or(default)).unwrap_or(1);
-        Ok((Self { limit, start: start.transpose()?, scope }, filter))
+        Ok((Self { limit, start: start.transpose()?, scope, total: None }, filter))
+    }
+
+    /// The same for a list of this many items, if they are counted.
+    pub fn with_total(self, total: Option<u64>) -> Self {
+        Self { total, ..self }
     }
 
     /// The reply with a page.
@@ -79,7 +85,7 @@ impl Paging {
     }
 
     fn list<T>(&self, page: &Page<T>, items: Vec<impl Serialize>) -> Reply {
-        Reply::ok(&List { items, next_cursor: self.next(page) })
+        Reply::ok(&List { items, next_cursor: self.next(page), total: self.total })
     }
 
     /// The cursor of the next page; `None` after the last.
@@ -91,6 +97,11 @@ impl Paging {
     pub fn cursor(&self, position: &Position) -> String {
         cursor::encode(&self.scope, &position.to_bytes())
     }
+}
+
+/// Reads a span of time.
+pub(crate) fn times(fields: &mut Fields, since: &str, before: &str) -> Times {
+    Times { since: fields.time(since), before: fields.time(before) }
 }
 
 /// Reads `limit` and `cursor`.

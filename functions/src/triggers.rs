@@ -2,6 +2,7 @@
 
 pub mod deliver_webhook;
 mod deployment_mail;
+pub mod derive_rows;
 mod email_layout;
 mod endpoint;
 mod invitation_mail;
@@ -15,6 +16,7 @@ pub mod reindex;
 pub mod republish_events;
 pub mod run_due;
 pub mod send_message;
+mod stream_records;
 mod text_reports;
 
 use std::fmt::Display;

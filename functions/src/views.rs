@@ -7,6 +7,7 @@ mod device;
 mod event;
 mod invitation;
 mod job;
+mod overview;
 mod profile;
 mod source;
 mod user;
@@ -23,6 +24,9 @@ pub(crate) use device::{CheckInResult, Device, DeviceListItem, DeviceSummary, Re
 pub(crate) use event::Event;
 pub(crate) use invitation::{DeployedUser, Deployment, Invitation, PhoneConfiguration};
 pub(crate) use job::{BulkResult, DryRun, Job, JobItem, JobPage, JobResult};
+pub(crate) use overview::{
+    DevicesOverview, EventsOfDay, HitKind, OpenOverview, OpenThings, Overview, SearchHit, SearchResult, UsersOverview,
+};
 pub(crate) use profile::{Profile, ProfileListItem};
 pub(crate) use source::{Source, UploadProgress};
 pub(crate) use user::{Network, SecretsSet, Usage, User, UserDetails, UserListItem, UserWithDevices, secrets};
@@ -37,4 +41,8 @@ pub(crate) struct List<T> {
     pub items: Vec<T>,
     /// Cursor of the next page; `null` after the last.
     pub next_cursor: Option<String>,
+    /// Number of all items of the list, if it is counted. It lags behind changes by seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    pub total: Option<u64>,
 }

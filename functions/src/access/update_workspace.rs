@@ -1,7 +1,6 @@
 //! `PATCH /workspace`.
 
-use aws::DeviceFilter;
-use aws::{Commit, Table};
+use aws::{Commit, DeviceFilter, Table, Times};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::device::{Device, Status};
@@ -10,7 +9,6 @@ use domain::rules::workspaces::update;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::devices::user_names;
 use crate::retry::retry_on_conflict;
 use crate::settings::{OperatorSettings, Settings};
 use crate::state::AppState;
@@ -95,7 +93,7 @@ async fn would_be(
 async fn preview(table: &Table, request: &AuthorizedRequest, rule: &SilentRule) -> Result<views::SilentDevices, Error> {
     let filter = silent(rule, request.now());
     let page = table.list_devices(request.workspace(), &filter, PREVIEW, None, request.now()).await?;
-    let names = user_names(table, request.workspace(), &page.items).await?;
+    let names = table.user_names(request.workspace(), &page.items).await?;
     let view = |device: &Device| views::DeviceSummary::new(device, names.get(&device.user_id).cloned(), request.now());
     Ok(views::SilentDevices { devices: page.items.iter().map(view).collect(), more: page.next.is_some() })
 }
@@ -105,7 +103,7 @@ pub(crate) fn silent(rule: &SilentRule, now: domain::Time) -> DeviceFilter {
     DeviceFilter {
         status: Some(Status::Active),
         blocked: Some(false),
-        last_login_before: Some(rule.silent_before(now)),
+        last_login: Times::before(rule.silent_before(now)),
         ..DeviceFilter::default()
     }
 }

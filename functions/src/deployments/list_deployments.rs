@@ -1,6 +1,6 @@
 //! `GET /deployments`: users with their profile and newest deployment.
 
-use domain::error::Error;
+use domain::error::{DomainError, Error};
 use domain::models::user::User;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -8,7 +8,7 @@ use crate::description::OperationDoc;
 use crate::paging::Paging;
 use crate::profiles::default_profile;
 use crate::state::AppState;
-use crate::users::list_users;
+use crate::users::list_users::UserListing;
 use crate::views;
 
 /// OpenAPI documentation of the operation.
@@ -16,22 +16,22 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List deployments")
         .detail(
-            "Users, newest first, or those that `search` finds, each with the profile that applies to them and \
+            "Users, newest first, those that `search` finds, or by `sort`, each with the profile that applies to them and \
              their newest deployment. Deleted users are not listed.",
         )
-        .lists::<views::DeployedUser>(|fields| drop(list_users::read(fields)))
+        .lists::<views::DeployedUser>(|fields| drop(UserListing::read(fields)))
+        .refuses([DomainError::SortNotAvailable])
 }
 
 /// Returns a page of users, newest first, each with the profile that applies to them and their newest deployment with
-/// its status. Accepts the filters of the list of users; deleted users are left out.
+/// its status. Accepts the filters and orders of the list of users; deleted users are left out.
 ///
 /// # Errors
-/// Every invalid field of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, filter) = Paging::read(&request, list_users::read)?;
-    let mut page =
-        table.list_users(request.workspace(), &filter, paging.limit, paging.start.clone(), request.now()).await?;
+    let (paging, listing) = Paging::read(&request, UserListing::read)?;
+    let mut page = listing.page(table, &request, paging.limit, paging.start.clone()).await?;
     page.items.retain(|person| person.user.deleted.is_none());
     let users: Vec<&User> = page.items.iter().map(|person| &person.user).collect();
     let deployments = table.deployments(&users).await?;

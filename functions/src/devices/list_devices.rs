@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use aws::DeviceFilter;
+use aws::{DeviceFilter, Page, Position, Table};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::models::device::Device;
+use domain::listing::{DeviceSort, Sort};
+use domain::models::device::{Device, MODEL_NAME, VERSION};
 use domain::search::Query;
 use domain::{DeviceId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::devices::user_names;
-use crate::paging::Paging;
+use crate::paging::{Paging, times};
 use crate::state::AppState;
 use crate::views;
 
@@ -20,20 +20,23 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List devices")
-        .detail("Newest first, or those that `search` finds. Deleted devices are listed until they are purged.")
-        .lists::<views::DeviceListItem>(|fields| drop(read(fields)))
+        .detail("Newest first, those that `search` finds, or by `sort`; last logins are sorted by day. Deleted devices are listed \
+             until they are purged.")
+        .lists::<views::DeviceListItem>(|fields| drop(DeviceListing::read(fields)))
+        .refuses([DomainError::SortNotAvailable])
 }
 
-/// Returns a page of devices, newest first, or those found by `search`. Deleted devices are included until purged.
+/// Returns a page of devices, newest first, those found by `search`, or by `sort`. Deleted devices are included until
+/// purged. `total` is their number, if the filter is counted.
 ///
 /// # Errors
-/// Every invalid field of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, filter) = Paging::read(&request, read)?;
-    let start = paging.start.clone();
-    let page = table.list_devices(request.workspace(), &filter, paging.limit, start, request.now()).await?;
-    let names = user_names(table, request.workspace(), &page.items).await?;
+    let (paging, listing) = Paging::read(&request, DeviceListing::read)?;
+    let page = listing.page(table, &request, paging.limit, paging.start.clone()).await?;
+    let paging = paging.with_total(table.count_devices(request.workspace(), &listing.filter).await?);
+    let names = table.user_names(request.workspace(), &page.items).await?;
     let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
     let attachments = table.attachments_to_show(request.workspace(), &devices).await?;
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
@@ -43,6 +46,33 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         views::DeviceListItem::new(device, known, name, &workspace.settings, request.now())
     };
     paging.reply_named(table, request.workspace(), &page, view).await
+}
+
+/// What a list of devices shows, and in what order.
+pub(crate) struct DeviceListing {
+    pub filter: DeviceFilter,
+    pub sort: Option<Sort<DeviceSort>>,
+}
+
+impl DeviceListing {
+    pub fn read(fields: &mut Fields) -> Self {
+        Self { filter: read(fields), sort: Sort::read(fields) }
+    }
+
+    /// A page of the list.
+    pub async fn page(
+        &self,
+        table: &Table,
+        request: &AuthorizedRequest,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Device>, Error> {
+        let (workspace, now) = (request.workspace(), request.now());
+        match self.sort {
+            Some(sort) => table.sorted_devices(workspace, &self.filter, sort, limit, start, now).await,
+            None => table.list_devices(workspace, &self.filter, limit, start, now).await,
+        }
+    }
 }
 
 /// Reads the filters of the list, which bulk calls also use.
@@ -56,7 +86,14 @@ pub(crate) fn read(fields: &mut Fields) -> DeviceFilter {
         push_in_use: fields.boolean("push_in_use"),
         pending_command: fields.boolean("pending_command"),
         unconfirmed_wipe: fields.boolean("unconfirmed_wipe"),
-        last_login_before: fields.time("last_login_before"),
+        model_name: fields.text("model_name", MODEL_NAME),
+        os_version: fields.text("os_version", VERSION),
+        app_version: fields.text("app_version", VERSION),
+        os_version_below: fields.text("os_version_below", VERSION),
+        app_version_below: fields.text("app_version_below", VERSION),
+        push_reason: fields.enum_value("push_reason"),
+        created: times(fields, "created_since", "created_before"),
+        last_login: times(fields, "last_login_since", "last_login_before"),
         search: Query::read(fields),
     }
 }

@@ -10,8 +10,7 @@ use serde_json::Value;
 use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
 use crate::description::OperationDoc;
-use crate::devices::list_devices;
-use crate::devices::user_names;
+use crate::devices::list_devices::DeviceListing;
 use crate::state::AppState;
 use crate::views;
 
@@ -52,17 +51,17 @@ static DEVICES: ExportKind = ExportKind {
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    super::doc("Export devices", &DEVICES, |fields| drop(list_devices::read(fields)))
+    super::doc("Export devices", &DEVICES, |fields| drop(DeviceListing::read(fields)))
 }
 
 /// Replies with a part of the devices: those of `ids` that exist, in their order; else those that match the list's
-/// filters, newest first.
+/// filters, in its order.
 ///
 /// # Errors
-/// Every invalid query parameter; `CursorInvalid`.
+/// Every invalid query parameter; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = ExportRequest::read(&request, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
+    let wanted = ExportRequest::read(&request, &DEVICES, |id| DeviceId::parse(id).is_some(), DeviceListing::read)?;
     if let Some(ids) = wanted.ids(DeviceId::parse) {
         let found = table.devices_to_show(request.workspace(), &ids.iter().copied().collect()).await?;
         let by_id = |id: &DeviceId| found.iter().find(|device| device.device_id == *id).cloned();
@@ -70,9 +69,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         return wanted.named(table, &request, &shown(table, &request, &devices).await?).await;
     }
     let page = |limit, start| {
-        let (request, filter) = (&request, &wanted.filter);
+        let (request, listing) = (&request, &wanted.filter);
         async move {
-            let page = table.list_devices(request.workspace(), filter, limit, start, request.now()).await?;
+            let page = listing.page(table, request, limit, start).await?;
             Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, unreadable: page.unreadable })
         }
     };
@@ -81,7 +80,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 
 /// The list's views of devices.
 async fn shown(table: &Table, request: &AuthorizedRequest, devices: &[Device]) -> Result<Vec<Value>, Error> {
-    let names = user_names(table, request.workspace(), devices).await?;
+    let names = table.user_names(request.workspace(), devices).await?;
     let view = |device: &Device| views::DeviceSummary::new(device, names.get(&device.user_id).cloned(), request.now());
     name_actors(table, request.workspace(), devices.iter().map(view)).await
 }

@@ -15,7 +15,7 @@ use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
 use crate::description::OperationDoc;
 use crate::state::AppState;
-use crate::users::list_users;
+use crate::users::list_users::{self, UserListing};
 
 static USERS: ExportKind = ExportKind {
     name: "users",
@@ -72,25 +72,25 @@ static USERS: ExportKind = ExportKind {
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    super::doc("Export users", &USERS, |fields| drop(list_users::read(fields)))
+    super::doc("Export users", &USERS, |fields| drop(UserListing::read(fields)))
 }
 
 /// Replies with a part of the users: those of `ids` that exist, in their order; else those that match the list's
-/// filters, newest first. Each includes this month's usage.
+/// filters, in its order. Each includes this month's usage.
 ///
 /// # Errors
-/// Every invalid query parameter; `CursorInvalid`.
+/// Every invalid query parameter; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = ExportRequest::read(&request, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
+    let wanted = ExportRequest::read(&request, &USERS, |id| UserId::parse(id).is_some(), UserListing::read)?;
     if let Some(ids) = wanted.ids(UserId::parse) {
         let people = named(table, &request, &ids).await?;
         return wanted.named(table, &request, &shown(table, &request, &people).await?).await;
     }
     let page = |limit, start| {
-        let (request, filter) = (&request, &wanted.filter);
+        let (request, listing) = (&request, &wanted.filter);
         async move {
-            let page = table.list_users(request.workspace(), filter, limit, start, request.now()).await?;
+            let page = listing.page(table, request, limit, start).await?;
             Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, unreadable: page.unreadable })
         }
     };

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use aws::Table;
-use aws::{UserFilter, UserWithDevices};
-use domain::error::Error;
+use aws::{Page, Position, Table, UserFilter, UserWithDevices};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
+use domain::listing::{Sort, UserSort};
 use domain::models::usage::{Usage, UsageScope, month};
 use domain::search::Query;
 use domain::text::SERVICE_LEVEL;
@@ -13,7 +13,7 @@ use domain::{ProfileId, SourceId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::paging::Paging;
+use crate::paging::{Paging, times};
 use crate::state::AppState;
 use crate::views;
 
@@ -21,19 +21,22 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List users")
-        .detail("Newest first, or those that `search` finds, each with this month's usage.")
-        .lists::<views::UserListItem>(|fields| drop(read(fields)))
+        .detail("Newest first, those that `search` finds, or by `sort`, each with this month's usage. When they were last seen is \
+             sorted by day.")
+        .lists::<views::UserListItem>(|fields| drop(UserListing::read(fields)))
+        .refuses([DomainError::SortNotAvailable])
 }
 
-/// Returns a page of users, newest first, or those found by `search`, each with usage of this month.
+/// Returns a page of users, newest first, those found by `search`, or by `sort`, each with usage of this month. `total`
+/// is their number, if the filter is counted.
 ///
 /// # Errors
-/// Every invalid field of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, filter) = Paging::read(&request, read)?;
-    let page =
-        table.list_users(request.workspace(), &filter, paging.limit, paging.start.clone(), request.now()).await?;
+    let (paging, listing) = Paging::read(&request, UserListing::read)?;
+    let page = listing.page(table, &request, paging.limit, paging.start.clone()).await?;
+    let paging = paging.with_total(table.count_users(request.workspace(), &listing.filter).await?);
     let of: Vec<UsageScope> = page.items.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
     let used = table.usage_to_show(request.workspace(), &of, &month(request.now())).await?;
     let names = profile_names(table, &request, &page.items).await?;
@@ -65,13 +68,41 @@ pub(crate) fn shown(
     views::UserListItem::new(person, profile, used, request.now())
 }
 
+/// What a list of users shows, and in what order.
+pub(crate) struct UserListing {
+    pub filter: UserFilter,
+    pub sort: Option<Sort<UserSort>>,
+}
+
+impl UserListing {
+    pub fn read(fields: &mut Fields) -> Self {
+        Self { filter: read(fields), sort: Sort::read(fields) }
+    }
+
+    /// A page of the list.
+    pub async fn page(
+        &self,
+        table: &Table,
+        request: &AuthorizedRequest,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<UserWithDevices>, Error> {
+        let (workspace, now) = (request.workspace(), request.now());
+        match self.sort {
+            Some(sort) => table.sorted_users(workspace, &self.filter, sort, limit, start, now).await,
+            None => table.list_users(workspace, &self.filter, limit, start, now).await,
+        }
+    }
+}
+
 /// Reads the filters of the list, which bulk calls also use.
 pub(crate) fn read(fields: &mut Fields) -> UserFilter {
     UserFilter {
         status: fields.enum_value("status"),
         service_level: fields.text("service_level", SERVICE_LEVEL),
         network_indicator: fields.enum_value("network_indicator"),
-        last_seen_before: fields.time("last_seen_before"),
+        created: times(fields, "created_since", "created_before"),
+        last_seen: times(fields, "last_seen_since", "last_seen_before"),
         pending_command: fields.boolean("pending_command"),
         unconfirmed_wipe: fields.boolean("unconfirmed_wipe"),
         deployed: fields.boolean("deployed"),

@@ -14,6 +14,7 @@ use dynoxide::actions::get_records::GetRecordsRequest;
 use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
 use dynoxide::actions::list_streams::ListStreamsRequest;
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -80,6 +81,7 @@ pub struct Mark(State);
 struct State {
     queues: Queues,
     runs: Vec<Run>,
+    /// By function: several may read a table's stream, each at its own pace.
     streams: BTreeMap<String, Position>,
     saved: BTreeMap<String, String>,
 }
@@ -111,13 +113,13 @@ struct Position {
 /// A stream whose next records fail however often they are tried.
 #[derive(Debug)]
 pub struct StreamBlocked {
-    /// The table.
-    pub table: String,
+    /// The operation that they fail in.
+    pub operation: String,
 }
 
 impl std::fmt::Display for StreamBlocked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the stream of {} is blocked by records that keep failing", self.table)
+        write!(f, "{} is blocked by records of its stream that keep failing", self.operation)
     }
 }
 
@@ -169,8 +171,8 @@ impl Driver {
     pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
         loop {
             while self.step(retry).await {
-                if let Some(table) = self.blocked_table() {
-                    return Err(StreamBlocked { table });
+                if let Some(operation) = self.blocked_operation() {
+                    return Err(StreamBlocked { operation });
                 }
             }
             if !self.is_busy() {
@@ -220,7 +222,7 @@ impl Driver {
         let queues = self
             .triggers(|function| &function.queues)
             .flat_map(|(function, trigger)| (0..trigger.concurrency).map(move |_| self.serve(function, trigger)));
-        let (schedules, queues) = (futures::future::join_all(schedules), futures::future::join_all(queues));
+        let (schedules, queues) = (join_all(schedules), join_all(queues));
         futures::join!(self.process_promptly(), queues, schedules);
     }
 
@@ -305,9 +307,10 @@ impl Driver {
 
     async fn step_without_queues(&self, retry: Retry) -> bool {
         let mut moved = self.take_published().await | self.take_logged().await;
-        for (function, trigger) in self.triggers(|function| &function.streams) {
-            moved |= self.stream_step(function, trigger, retry).await;
-        }
+        // Side by side, since no consumer of the stream waits for another.
+        let streams = self.triggers(|function| &function.streams);
+        let steps = join_all(streams.map(|(function, trigger)| self.stream_step(function, trigger, retry))).await;
+        moved |= steps.contains(&true);
         moved |= self.runs_step(retry).await;
         moved
     }
@@ -444,22 +447,22 @@ impl Driver {
     // Streams.
 
     async fn stream_step(&self, function: &Function, trigger: &StreamTrigger, retry: Retry) -> bool {
-        let Some(records) = self.next_records(trigger, retry) else { return false };
+        let Some(records) = self.next_records(function, trigger, retry) else { return false };
         let outcome = (self.invoke)(&function.operation, json!({ "Records": records })).await;
         let failed = FailedItems::of(&outcome);
         let done = records.iter().take_while(|record| !failed.holds(sequence_number(record))).count();
         let now = (self.now)();
         let mut state = self.state();
-        let position = state.streams.entry(trigger.table.clone()).or_default();
+        let position = state.streams.entry(function.operation.clone()).or_default();
         position.advance(done, records.len(), now);
         true
     }
 
     /// The next batch; `None` at the end of the stream, or while it waits after a failure.
-    fn next_records(&self, trigger: &StreamTrigger, retry: Retry) -> Option<Vec<Value>> {
+    fn next_records(&self, function: &Function, trigger: &StreamTrigger, retry: Retry) -> Option<Vec<Value>> {
         let now = (self.now)();
         let mut state = self.state();
-        let position = state.streams.entry(trigger.table.clone()).or_default();
+        let position = state.streams.entry(function.operation.clone()).or_default();
         if retry == Retry::WhenDue && position.due.is_some_and(|due| due > now) {
             return None;
         }
@@ -500,10 +503,10 @@ impl Driver {
         self.database.get_shard_iterator(request).ok()?.shard_iterator
     }
 
-    fn blocked_table(&self) -> Option<String> {
+    fn blocked_operation(&self) -> Option<String> {
         let state = self.state();
         let mut streams = state.streams.iter();
-        streams.find(|(_, position)| position.failures >= STREAM_TRIES).map(|(table, _)| table.clone())
+        streams.find(|(_, position)| position.failures >= STREAM_TRIES).map(|(operation, _)| operation.clone())
     }
 
     /// Saves the stream positions, but only when no record waits in memory: after a restart such records are
@@ -516,7 +519,8 @@ impl Driver {
             || self
                 .triggers(|function| &function.queues)
                 .any(|(_, trigger)| !state.queues.messages(&trigger.queue_arn).is_empty());
-        let position = |(table, position): (&String, &Position)| Some((table.clone(), position.iterator.clone()?));
+        let position =
+            |(operation, position): (&String, &Position)| Some((operation.clone(), position.iterator.clone()?));
         let positions: BTreeMap<String, String> = state.streams.iter().filter_map(position).collect();
         if !waiting && positions != state.saved {
             match save(path, &positions) {

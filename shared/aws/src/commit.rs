@@ -78,6 +78,15 @@ enum WriteItem {
         key: Item,
         difference: Box<Difference>,
     },
+    /// Adds to a number, which is zero while the row is absent.
+    Add {
+        key: Item,
+        number: i64,
+    },
+    /// Marks an event as counted; fails if it is missing or marked.
+    MarkCounted {
+        key: Item,
+    },
     /// Moves a time that no version guards.
     SetTime {
         key: Item,
@@ -358,6 +367,27 @@ impl Commit {
         self
     }
 
+    /// Puts a row that consists of its key.
+    #[must_use]
+    pub(crate) fn put_key(mut self, key: &RowKey) -> Self {
+        self.parts.push(WriteItem::Put { item: key.attributes(), condition: PutCondition::Any });
+        self
+    }
+
+    /// Adds to the number of a row, without a read or a condition; the row is created if it is absent.
+    #[must_use]
+    pub(crate) fn add(mut self, key: &RowKey, number: i64) -> Self {
+        self.parts.push(WriteItem::Add { key: key.attributes(), number });
+        self
+    }
+
+    /// Marks an event as counted; the commit fails if it is missing or was counted before.
+    #[must_use]
+    pub(crate) fn mark_counted(mut self, key: &RowKey) -> Self {
+        self.parts.push(WriteItem::MarkCounted { key: key.attributes() });
+        self
+    }
+
     /// Deletes a row by its key, unconditionally.
     #[must_use]
     pub(crate) fn remove(mut self, key: &RowKey) -> Self {
@@ -489,6 +519,8 @@ impl Commit {
             WriteItem::Put { item, .. } => expected.iter().all(|(name, value)| item.get(name) == Some(value)),
             WriteItem::Update { key, .. }
             | WriteItem::UpdateDetails { key, .. }
+            | WriteItem::Add { key, .. }
+            | WriteItem::MarkCounted { key }
             | WriteItem::SetTime { key, .. }
             | WriteItem::Delete { key, .. }
             | WriteItem::Release { key, .. }
@@ -572,6 +604,12 @@ fn stored_values<R: Row>(
     attributes.map(|attribute| (attribute, value(attribute))).collect()
 }
 
+/// The attribute of events that are in the count of their day.
+pub(crate) const COUNTED: &str = "counted";
+
+/// The attribute with the number of a row of counts.
+pub(crate) const COUNT: &str = "n";
+
 const ABSENT: &str = "attribute_not_exists(pk)";
 const PRESENT: &str = "attribute_exists(pk)";
 const HELD: &str = "user_id = :holder";
@@ -617,6 +655,20 @@ impl WriteItem {
                 let mut clauses = Clauses::default();
                 let update = with_set_and_remove(update, &mut clauses, difference.set, difference.remove);
                 item.update(update.update_expression(clauses.join()).build().map_err(broken)?).build()
+            }
+            WriteItem::Add { key, number } => {
+                let update = Update::builder().table_name(&names.main).set_key(Some(key));
+                let update =
+                    update.update_expression("ADD #number :number").expression_attribute_names("#number", COUNT);
+                let number = AttributeValue::N(number.to_string());
+                item.update(update.expression_attribute_values(":number", number).build().map_err(broken)?).build()
+            }
+            WriteItem::MarkCounted { key } => {
+                let update = Update::builder().table_name(&names.main).set_key(Some(key));
+                let update = update.update_expression(format!("SET {COUNTED} = :true"));
+                let update = update.condition_expression(format!("{PRESENT} AND attribute_not_exists({COUNTED})"));
+                let update = update.expression_attribute_values(":true", AttributeValue::Bool(true));
+                item.update(update.build().map_err(broken)?).build()
             }
             WriteItem::SetTime { key, attribute, time, version } => {
                 item.update(time_update(names, key, attribute, time, version).map_err(broken)?).build()

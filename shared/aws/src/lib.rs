@@ -30,8 +30,8 @@ pub use mail::{Email, MailError, Mailer, Picture};
 pub use push::{PushError, Pusher, Wake};
 pub use sms::{SmsError, Texter};
 pub use store::{
-    ClaimedBySource, DeviceDetails, DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, Restored, StagedRowsOf,
-    StoredRow, StoredRows, UserFilter, UserWithDevices, UsernameClaims,
+    ClaimedBySource, DeviceDetails, DeviceFilter, DueRow, EventFilter, Found, LeaseOutcome, Login, Restored,
+    StagedRowsOf, StoredRow, StoredRows, Times, UserFilter, UserWithDevices, UsernameClaims,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};

@@ -33,7 +33,7 @@ impl Position {
 
     /// True if it is a position in this source.
     pub(crate) fn is_in(&self, source: &Source) -> bool {
-        self.0.get(source.partition.0) == Some(&source.partition.1)
+        self.0.get(source.partition.0) == Some(&source.partition.1) && self.0.contains_key(source.order)
     }
 
     /// Its sort value, if it is a position in one of these sources.
@@ -169,10 +169,14 @@ impl Source {
 }
 
 impl Source {
-    /// The rows of a partition of the table with a sort key prefix, newest first where sort keys are ordered by time.
+    /// The rows of a partition of the table, newest first where sort keys are ordered by time.
+    pub fn partition(partition: String) -> Self {
+        Self { index: None, partition: ("pk", partition), order: "sk", range: Range::All, descending: true }
+    }
+
+    /// Those with a sort key prefix.
     pub fn in_partition(partition: String, prefix: &str) -> Self {
-        let range = Range::Prefix(prefix.to_owned());
-        Self { index: None, partition: ("pk", partition), order: "sk", range, descending: true }
+        Self { range: Range::Prefix(prefix.to_owned()), ..Self::partition(partition) }
     }
 }
 

@@ -54,7 +54,20 @@
 //! | text message (invitation) | `MESSAGE#{message}` | `MESSAGE` | the message's owner, once SNS has accepted it |
 //! | endpoint's holder (device) | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
 //! | credential's holder (attachments, until purged) | `CREDENTIAL#{workspace}#{credential}` | `{device}` | |
-//! | pointer (key, member, deployment) | `POINTER#{workspace}#{id}` | `POINTER` | the key of the main row |
+//! | pointer (key, member, invitation) | `POINTER#{workspace}#{id}` | `POINTER` | the key of the main row |
+//!
+//! Derived rows, which `derived.rs` keeps:
+//!
+//! | row | `pk` | `sk` | content |
+//! |---|---|---|---|
+//! | user's shadow | the user's | `DERIVED` | what was derived the last time |
+//! | device's shadow | the device's | `DERIVED` | the same |
+//! | job's shadow | the job's | `DERIVED` | the same, while it runs |
+//! | facet's entry | `FACET#{workspace}#{kind}#{facet}#{shard}#{value}` | `{created_at}#{id}` | |
+//! | order's entry | `ORDER#{workspace}#{kind}#{order}#{shard}` | `{value, a tab, id}` | |
+//! | count of things | `COUNTS#{workspace}#{shard}` | `{kind}#{facet or amount}#{kept or deleted}#{value}` | `n` |
+//! | count of events | `COUNTS#{workspace}#{shard}` | `EVENTS#{day}` | `n` |
+//! | mark that everything is derived | `DERIVED` | `ALL` | since when |
 //!
 //! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` has the code of an invitation or a
 //! deployment, `USER#{workspace}#{user}` a user's secrets, `SOURCE#{source}` the bearer token of a source, and
@@ -63,15 +76,19 @@
 pub mod actors;
 pub mod attachments;
 pub mod commands;
+pub mod counts;
+pub mod derived;
 pub mod devices;
 pub mod due;
 pub mod events;
+mod found;
 pub mod idempotency;
 pub mod issuer_keys;
 pub mod jobs;
 pub mod keys;
 pub mod last_logins;
 pub mod leases;
+mod lists;
 pub mod members;
 pub mod message_counts;
 pub mod offers;
@@ -94,7 +111,9 @@ pub mod workspaces;
 pub use devices::{DeviceDetails, DeviceFilter, Login};
 pub use due::DueRow;
 pub use events::EventFilter;
+pub use found::Found;
 pub use leases::LeaseOutcome;
+pub use lists::Times;
 pub use reindex::{Restored, StoredRow, StoredRows};
 pub use sources::ClaimedBySource;
 pub use staging::StagedRowsOf;

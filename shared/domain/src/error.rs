@@ -10,6 +10,7 @@ use crate::clock::Time;
 use crate::ids::DeviceId;
 use crate::input::FieldError;
 use crate::limits::{MAKERS_LIMIT, SOURCE_LIMIT, WEBHOOK_LIMIT};
+use crate::listing::SORT_LIMIT;
 use crate::permission::Permission;
 use crate::states::{CommandState, InvitationStatus, JobState, Platform};
 use crate::string_enum::string_enum;
@@ -237,6 +238,11 @@ pub enum DomainError {
     /// The cursor was altered or belongs to another list.
     #[error("The cursor is not valid for this list.")]
     CursorInvalid,
+    /// A list that is filtered cannot be sorted, since the filter leaves too many.
+    #[error(
+        "A filtered list can be sorted if at most {SORT_LIMIT} match. Narrow the filter, or leave out one of the two."
+    )]
+    SortNotAvailable,
     // webhooks
     /// The workspace has the maximum number of webhooks.
     #[error("A workspace has at most {WEBHOOK_LIMIT} webhooks.")]
@@ -382,6 +388,7 @@ impl DomainError {
             Self::AlreadyCreated(_) => "already_created",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::CursorInvalid => "cursor_invalid",
+            Self::SortNotAvailable => "sort_not_available",
             // webhooks
             Self::TooManyWebhooks => "too_many_webhooks",
             Self::NotOffered => "not_offered",

@@ -10,6 +10,7 @@ pub mod error;
 pub mod ids;
 pub mod input;
 pub mod limits;
+pub mod listing;
 pub mod models;
 pub mod permission;
 pub mod rules;
@@ -22,6 +23,7 @@ pub mod stored;
 pub mod string_enum;
 pub mod text;
 pub mod username;
+pub mod versions;
 
 pub use clock::Time;
 pub use error::{DomainError, Error};

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod context;
 pub mod credentials;
 pub mod deployments;
+pub mod derived;
 pub mod devices;
 pub mod exports;
 pub mod health;

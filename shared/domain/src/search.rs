@@ -51,6 +51,23 @@ pub fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).take(WORD_LENGTH).collect()
 }
 
+/// The fewest digits of the end of a number.
+const END_LENGTH: usize = 3;
+
+/// The digits of a number from the last to the first: all numbers with the same end begin alike.
+#[must_use]
+pub fn from_the_end(number: &str) -> String {
+    digits(number).chars().rev().collect()
+}
+
+/// How [`from_the_end`] begins for the numbers that a typed one may mean: numbers that end with it, without the zeros of
+/// a national or international form. `None` if it is no number, or too short.
+#[must_use]
+pub fn number_end(typed: &str) -> Option<String> {
+    let end = from_the_end(typed.trim_start_matches(|c: char| c == '0' || !c.is_ascii_digit()));
+    (is_number(typed) && end.len() >= END_LENGTH).then_some(end)
+}
+
 /// True if a text looks like a telephone number, or the beginning of one.
 fn is_number(text: &str) -> bool {
     text.chars().any(|c| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || " +*#-()./".contains(c))
@@ -131,6 +148,18 @@ mod tests {
             assert!(Query::parse(typed).unwrap().matches(&words), "{typed}");
         }
         assert!(!Query::parse("49 171").unwrap().matches(&words));
+    }
+
+    #[test]
+    fn a_number_is_found_by_its_national_form_and_by_its_end() {
+        let stored = from_the_end("+49 170 1234567");
+        for typed in ["0170 1234567", "(0170) 123-4567", "1234567", "567", "+491701234567", "0049 170 1234567"] {
+            assert!(stored.starts_with(&number_end(typed).unwrap()), "{typed}");
+        }
+        assert!(!stored.starts_with(&number_end("123456").unwrap()));
+        for typed in ["67", "0067", "Ada", "12a34", ""] {
+            assert_eq!(number_end(typed), None, "{typed}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn status(error: &DomainError) -> StatusCode {
     match error {
         DomainError::Malformed(_) | DomainError::ContentType | DomainError::CursorInvalid => StatusCode::BAD_REQUEST,
         DomainError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        DomainError::Invalid(_) | DomainError::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+        DomainError::Invalid(_) | DomainError::IdempotencyMismatch | DomainError::SortNotAvailable => StatusCode::UNPROCESSABLE_ENTITY,
         DomainError::CredentialMissing
         | DomainError::CredentialInvalid
         | DomainError::CredentialExpired

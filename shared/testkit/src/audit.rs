@@ -2,6 +2,7 @@
 
 mod commands;
 mod deployments;
+mod derived;
 mod jobs;
 mod lifecycle;
 mod sources;
@@ -135,8 +136,9 @@ impl Audit {
         for key in keys.chain(self.secrets.keys()) {
             let (kind, _) = key.split_once('#').unwrap_or((key, ""));
             // The number of shards of a day's quota depends on chance; events show the number of messages. A run that was
-            // interrupted leaves its call slot, which is free again after its lease.
-            if ["QUOTA", "CALLSLOT"].contains(&kind) {
+            // interrupted leaves its call slot, which is free again after its lease. A count that has fallen to zero
+            // keeps its row.
+            if ["QUOTA", "CALLSLOT", "COUNTS"].contains(&kind) {
                 continue;
             }
             *outline.rows.entry(kind.to_owned()).or_default() += 1;
@@ -164,6 +166,7 @@ impl Audit {
         self.identifiers();
         self.push_tokens();
         self.index_rows();
+        self.derived_rows();
         self.access_tokens();
         self.consumers();
         self.findings

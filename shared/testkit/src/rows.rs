@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use aws::store::derived::{Shadow, Thing};
 use aws::{Row, RowKey};
 use domain::Time;
 use domain::WorkspaceId;
 use domain::models::message_limits::{DailyQuota, MessageLimits, MessagePolicy};
 use domain::models::offer::Channel;
+use domain::rules::derived::Derived;
 pub use dynoxide::Database;
 use dynoxide::ImportOptions;
 use dynoxide::actions::delete_item::DeleteItemRequest;
@@ -71,6 +73,18 @@ pub fn everything(bench: &Bench) -> BTreeMap<(&'static str, String), Value> {
     of(MAIN).chain(of(SECRETS)).collect()
 }
 
+/// As [`everything`], without what follows by itself a little later: derived rows, and that events are counted.
+#[must_use]
+pub fn everything_but_derived(bench: &Bench) -> BTreeMap<(&'static str, String), Value> {
+    let mut all = everything(bench);
+    let derived = ["FACET#", "ORDER#", "COUNTS#"];
+    all.retain(|(_, key), _| !key.ends_with(" | DERIVED") && !derived.iter().any(|kind| key.starts_with(kind)));
+    for row in all.values_mut().filter_map(Value::as_object_mut) {
+        row.remove("counted");
+    }
+    all
+}
+
 /// Deletes everything that is stored.
 pub fn clear(bench: &Bench) {
     for ((table, _), row) in everything(bench) {
@@ -117,6 +131,37 @@ pub fn put_many(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
         rows.iter().map(|row| serde_json::from_value(item(row, sets).into()).expect("the row is an item of DynamoDB"));
     let options = ImportOptions::default();
     let _imported = bench.stack.database().import_items(table, items.collect(), options).expect("the rows are stored");
+}
+
+/// Derived rows of things that are stored without events.
+#[derive(Debug, Default)]
+pub struct DerivedRows {
+    rows: Vec<Value>,
+    counts: BTreeMap<RowKey, i64>,
+}
+
+impl DerivedRows {
+    /// Adds those of a thing.
+    pub fn add(&mut self, workspace: WorkspaceId, thing: Thing, derived: &Derived) {
+        let shadow = Shadow::new(thing.key(workspace).pk, derived, None);
+        let keys = shadow.entries(workspace, thing).into_iter();
+        self.rows.extend(rows_of(&shadow));
+        self.rows.extend(keys.map(|key| json!({"pk": key.pk, "sk": key.sk})));
+        for (key, number) in shadow.counts(workspace, thing) {
+            *self.counts.entry(key).or_default() += number;
+        }
+    }
+
+    /// Stores them, and adds to the counts that are stored.
+    pub fn store(mut self, bench: &Bench) {
+        let stored = all(bench, MAIN);
+        let counts = self.counts.into_iter().map(|(key, number)| {
+            let before = stored.get(&key.to_string()).and_then(|row| row["n"].as_i64()).unwrap_or(0);
+            json!({"pk": key.pk, "sk": key.sk, "n": before + number})
+        });
+        self.rows.extend(counts);
+        put_many(bench, MAIN, &self.rows, &[]);
+    }
 }
 
 /// A row of plain JSON in DynamoDB's format. Attributes named in `sets` are string sets.

@@ -367,6 +367,8 @@ fn devices() -> Vec<Sample> {
         post("report-command", "/devices/me/commands/{command}", json!({"result": "succeeded"}))
             .with_fields([required("result", Choice), optional("detail", Line(256))]),
         post("download-config", "/devices/me/config", json!({})),
+        get("get-overview", "/overview"),
+        get("search", "/search?q=ours"),
         get("list-devices", "/devices"),
         get("get-device", "/devices/{device}"),
         patch("update-device", "/devices/{device}", json!({"nickname": "{fresh}"}))

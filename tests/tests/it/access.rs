@@ -970,6 +970,7 @@ async fn no_filter_or_search_finds_objects_of_another_workspace() {
     let _gold = bench.patch(&user, key, json!({"service_level": "gold"})).await.expect(200);
     let _red = bench.put(&format!("{user}/networks/verizon"), key, json!({"status": "disabled"})).await.expect(200);
     let _deleted = bench.delete(&format!("/users/{}", ours.deletable_user), key).await.expect(200);
+    bench.drain().await;
     let queries = [
         format!("/devices?user_id={}", ours.user),
         format!("/devices?user_id={}&blocked=true", ours.user),

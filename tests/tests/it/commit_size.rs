@@ -1101,7 +1101,7 @@ fn purging_a_user_fits_into_commits() {
     };
     let invitations: Vec<Offer> = (0..20).map(texted).collect();
     let commit = invitations.iter().fold(Commit::without_event(context().event_id), Commit::delete);
-    assert_eq!(commit.len(), 3 * invitations.len(), "each with its code and its text");
+    assert_eq!(commit.len(), 4 * invitations.len(), "each with its code, its text and its pointer");
     expect_fits(&commit);
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
     let change = lifecycle::delete(&user, &[], &[], &deletion, &context()).unwrap().unwrap();

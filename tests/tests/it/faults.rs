@@ -951,6 +951,17 @@ static CONSUMERS: &[Scenario] = &[
             Trigger::Events
         })
     }),
+    scenario("derive-rows", "the name of a user with a phone changed", |system| {
+        Box::pin(async move {
+            let (device, _credential) = system.phone().await;
+            let user = system.bench.get(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
+            system.bench.drain().await;
+            let path = format!("/users/{}", user.get("user_id"));
+            let renamed = json!({"first_name": "Eve"});
+            let _renamed = system.bench.patch(&path, &system.tenant.key, renamed).await.expect(200);
+            Trigger::Events
+        })
+    }),
     scenario("republish-events", "a day's events, all of which were published", |system| {
         Box::pin(async move {
             let (device, _credential) = system.phone().await;

@@ -274,6 +274,11 @@ impl Walk {
                     let [one, two] = USERNAMES;
                     expect_only(&text, &[FIRST, LAST, one, two, EMAIL, MOBILE, NUMBER, TYPED], &what);
                 }
+                // Their places in orders of names.
+                "ORDER" => {
+                    let [one, two] = USERNAMES;
+                    expect_only(&text, &[FIRST, LAST, one, two, TYPED], &what);
+                }
                 "WORD" if word_of("DEVICE") => expect_only(&text, &[IDENTIFIER, NICKNAME], &what),
                 _ => expect_only(&text, &[], &what),
             }

@@ -99,7 +99,7 @@ impl Fixture {
 
     /// All stored rows except those of jobs.
     fn rows_without_jobs(&self) -> BTreeMap<(&'static str, String), Value> {
-        let mut all = rows::everything(&self.bench);
+        let mut all = rows::everything_but_derived(&self.bench);
         all.retain(|(_, key), row| {
             let of_job =
                 row["event_type"].as_str().is_some_and(|kind| kind.starts_with("job.") || kind == "source.failed");

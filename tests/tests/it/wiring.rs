@@ -98,6 +98,7 @@ fn each_operation_has_a_file_of_its_name() {
         "devices",
         "exports",
         "jobs",
+        "overview",
         "pages",
         "profiles",
         "scim",
@@ -521,7 +522,7 @@ async fn each_role_has_exactly_the_listed_permissions() {
         // A log group's streams, which Lambda names.
         ("arn:aws:logs:us-east-1:000000000000:log-group:/handset/handset/functions:*", all),
         // Streams of the table: their labels are times.
-        ("arn:aws:dynamodb:us-east-1:000000000000:table/handset/stream/*", some(&["publish-events"])),
+        ("arn:aws:dynamodb:us-east-1:000000000000:table/handset/stream/*", some(&["derive-rows", "publish-events"])),
         // SES chooses the identities that it checks; the sender's address is restricted.
         ("arn:aws:ses:us-east-1:000000000000:identity/*", some(&["send-message"])),
         // Endpoints, whose names SNS generates.

@@ -209,7 +209,7 @@ async fn a_failing_batch_is_halved_and_a_bad_record_blocks_only_what_follows() {
         bench.put(pk);
     }
     let blocked = bench.driver.drain(Retry::Now).await.unwrap_err();
-    assert_eq!(blocked.table, "things");
+    assert_eq!(blocked.operation, "publish");
     assert_eq!(bench.batches()[..3], [vec!["E1", "E2", "E3", "E4"], vec!["E1", "E2"], vec!["E3", "E4"]]);
     assert_eq!(bench.batches().last().unwrap(), &["E3"]);
 }

@@ -493,6 +493,7 @@ fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Re
             "BatchSize",
             "MaximumRetryAttempts",
             "BisectBatchOnFunctionError",
+            "ParallelizationFactor",
             "FunctionResponseTypes",
             "FilterCriteria",
         ],

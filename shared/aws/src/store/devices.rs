@@ -4,25 +4,30 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::error::Error;
+use domain::listing::{DeviceSort, Sort};
 use domain::models::command::Command;
 use domain::models::device::{
-    Device, DeviceAttachments, DeviceStatus, DeviceWithCommands, IdentifierClaim, ServedConfig, Status,
+    Device, DeviceAttachments, DeviceStatus, DeviceWithCommands, IdentifierClaim, ServedConfig, Status, silent_before,
 };
-use domain::models::login_day::login_day_start;
+use domain::models::login_day::{login_day, login_day_start};
 use domain::models::push::{Push, PushReason};
 use domain::models::user::User;
 use domain::models::workspace::{Workspace, WorkspaceSettings};
 use domain::rules::check_in::CheckInReport;
+use domain::rules::derived::{Derived, Facet, Order, ThingKind, pair};
 use domain::rules::registration::RegistrationState;
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash};
 use domain::states::Platform;
 use domain::stored::Stored;
+use domain::versions::{first_of, is_older};
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{IndexRow, Item, Read, Row, RowKey, from_item, keeps_stored_row};
-use crate::list::{Page, Position, Source};
-use crate::store::last_logins::{LOGIN_DAY, LastLogins, Order, SEEN};
+use crate::list::{Page, Position, Range, Source};
+use crate::store::counts::CountedFilter;
+use crate::store::last_logins::{LOGIN_DAY, SEEN};
+use crate::store::lists::{Times, Walk, Way, Ways, all_matching, sorted_page};
 use crate::store::offers::OfferRef;
 use crate::store::search::Search;
 use crate::store::{attachments, commands, due, last_logins, offers, packed, push_tokens, search, users, workspaces};
@@ -140,7 +145,7 @@ impl Row for IdentifierClaim {
 }
 
 /// Filter of a list of devices.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceFilter {
     /// Devices of one user, deleted ones too.
     pub user_id: Option<UserId>,
@@ -158,8 +163,22 @@ pub struct DeviceFilter {
     pub pending_command: Option<bool>,
     /// Ones with an unconfirmed wipe, or those without.
     pub unconfirmed_wipe: Option<bool>,
-    /// Ones whose last login was before this time.
-    pub last_login_before: Option<Time>,
+    /// By model.
+    pub model_name: Option<String>,
+    /// By version of the OS.
+    pub os_version: Option<String>,
+    /// By version of the app.
+    pub app_version: Option<String>,
+    /// Ones with an older version of the OS.
+    pub os_version_below: Option<String>,
+    /// Ones with an older version of the app; not those whose version is unknown.
+    pub app_version_below: Option<String>,
+    /// By the reason why pushes reach them or not.
+    pub push_reason: Option<PushReason>,
+    /// Ones that were registered within this span.
+    pub created: Times,
+    /// Ones whose last login was within this span.
+    pub last_login: Times,
     /// Ones that a search for their user, model, nickname or identifier finds.
     pub search: Option<Query>,
 }
@@ -177,29 +196,176 @@ impl DeviceFilter {
             && matches_or_any(self.push_in_use.as_ref(), &Push::for_display(device).reason.in_use())
             && matches_or_any(self.pending_command.as_ref(), &device.has_pending_command(now))
             && matches_or_any(self.unconfirmed_wipe.as_ref(), &device.unconfirmed_wipe().is_some())
-            && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
+            && matches_or_any(self.model_name.as_ref(), &device.model_name)
+            && matches_or_any(self.push_reason.as_ref(), &Push::for_display(device).reason)
+            && self.created.include(device.created_at)
+            && self.last_login.include_some(device.last_login_at)
+            && self.matches_versions(device)
     }
 
-    /// The index with the fewest rows for the filter.
-    fn order(&self, workspace: WorkspaceId) -> Order {
-        let list = ("list", crate::item::list_partition(DEVICES, workspace));
-        if let Some(user) = self.user_id {
-            return Order::By(Source::newest_first("owned", ("owner", owner_partition(workspace, user)), "created_at"));
-        }
-        if self.pending_command == Some(true) {
-            return Order::By(Source::newest_first("pending", list, "pending_since"));
-        }
-        if self.blocked == Some(true) || self.device_status == Some(DeviceStatus::Blocked) {
-            return Order::By(Source::newest_first("blocked", list, "blocked_at"));
-        }
-        if self.status == Some(Status::Deleted) || self.device_status == Some(DeviceStatus::Deleted) {
-            return Order::By(Source::newest_first("deleted", list, "deleted_at"));
-        }
-        if let Some(before) = self.last_login_before {
-            return Order::ByLastLogin(LastLogins { kind: DEVICES, workspace, before });
-        }
-        Order::By(Source::newest_first("created", list, "created_at"))
+    fn matches_versions(&self, device: &Device) -> bool {
+        let (os, app) = (device.os_version.as_str(), device.app_version.as_deref());
+        self.os_version.as_deref().is_none_or(|wanted| wanted == os)
+            && self.app_version.as_deref().is_none_or(|wanted| app == Some(wanted))
+            && self.os_version_below.as_deref().is_none_or(|least| is_older(os, least))
+            && self.app_version_below.as_deref().is_none_or(|least| app.is_some_and(|app| is_older(app, least)))
     }
+
+    /// What of the filter is a value of a facet, but for `status`, which counts tell apart.
+    fn facets(&self) -> Vec<(Facet, String)> {
+        // A silent device is in use as far as events say.
+        let status = self.device_status.map(|status| match status {
+            DeviceStatus::Silent => DeviceStatus::InUse.as_str(),
+            other => other.as_str(),
+        });
+        let of_version = |version: &Option<String>, facet, with_status| {
+            version.as_deref().map(|version| match status {
+                Some(status) => (with_status, pair(version, status)),
+                None => (facet, version.to_owned()),
+            })
+        };
+        let os = of_version(&self.os_version, Facet::OsVersion, Facet::OsVersionStatus);
+        let app = of_version(&self.app_version, Facet::AppVersion, Facet::AppVersionStatus);
+        // By itself, it is found by its last login.
+        let is_silent = self.device_status == Some(DeviceStatus::Silent);
+        let status = status.filter(|_| os.is_none() && app.is_none() && !is_silent);
+        let facets = [
+            os,
+            app,
+            status.map(|status| (Facet::DeviceStatus, status.to_owned())),
+            self.blocked.map(|blocked| (Facet::Blocked, blocked.to_string())),
+            self.platform.map(|platform| (Facet::Platform, platform.as_str().to_owned())),
+            self.model_name.clone().map(|model| (Facet::ModelName, model)),
+            self.push_in_use.map(|in_use| (Facet::PushInUse, in_use.to_string())),
+            self.push_reason.map(|reason| (Facet::PushReason, reason.as_str().to_owned())),
+        ];
+        facets.into_iter().flatten().collect()
+    }
+
+    /// The span of last logins of the devices that it wants, if it is one.
+    fn logins(&self, now: Time) -> Option<Times> {
+        let silent = (self.device_status == Some(DeviceStatus::Silent)).then(|| silent_before(now));
+        let before = self.last_login.before.into_iter().chain(silent).min();
+        let logins = Times { before, ..self.last_login };
+        (!logins.is_all()).then_some(logins)
+    }
+
+    fn ways(&self, workspace: WorkspaceId, now: Time) -> Ways {
+        let kind = ThingKind::Device;
+        let list = ("list", crate::item::list_partition(DEVICES, workspace));
+        let by_index = |index, order| Walk::of(kind, workspace, Source::newest_first(index, list.clone(), order));
+        let owned = self.user_id.map(|user| {
+            let owner = ("owner", owner_partition(workspace, user));
+            Walk::of(kind, workspace, Source::newest_first("owned", owner, "created_at"))
+        });
+        let pending = (self.pending_command == Some(true)).then(|| by_index("pending", "pending_since"));
+        let deleted = self.status.filter(|status| *status == Status::Deleted);
+        let deleted = deleted.map(|status| (Facet::Status, status.as_str().to_owned()));
+        // Most devices are not blocked.
+        let facets =
+            self.facets().into_iter().filter(|(facet, value)| (*facet, value.as_str()) != (Facet::Blocked, "false"));
+        let of_facet = |(facet, value): (Facet, String)| {
+            let index = match (facet, value.as_str()) {
+                (Facet::Blocked, "true") | (Facet::DeviceStatus, "blocked") => Some(("blocked", "blocked_at")),
+                (Facet::Status | Facet::DeviceStatus, "deleted") => Some(("deleted", "deleted_at")),
+                _ => None,
+            };
+            let walk = match index {
+                Some((index, order)) => by_index(index, order),
+                None => Walk::with(kind, workspace, facet, &value, true),
+            };
+            Way { walk, facet: Some((facet, value)), derived: index.is_none() }
+        };
+        let by_login = self.logins(now).map(|logins| Walk::last_logins(kind, workspace, &logins, true));
+        let older = [(Order::OsVersion, &self.os_version_below), (Order::AppVersion, &self.app_version_below)];
+        let by_version = older.into_iter().filter_map(|(order, version)| {
+            let range = Range::Below(first_of(version.as_deref()?));
+            Some(Walk::ordered(kind, workspace, order, &range, true))
+        });
+        let of_range = |walk, derived| Way { walk, facet: None, derived };
+        Ways {
+            narrow: owned.or(pending),
+            ways: deleted
+                .into_iter()
+                .chain(facets)
+                .map(of_facet)
+                .chain(by_login.map(|walk| of_range(walk, false)))
+                .chain(by_version.map(|walk| of_range(walk, true)))
+                .collect(),
+            all: Walk::created(kind, workspace, &self.created, true),
+        }
+    }
+
+    /// All that match, and maybe others, in an order; `None` if they are to be sorted one by one.
+    fn walk_in(&self, sort: Sort<DeviceSort>, workspace: WorkspaceId) -> Option<Walk> {
+        let (kind, descending) = (ThingKind::Device, sort.descending);
+        let ordered = |order, version: &Option<String>| {
+            let range = version.as_deref().map_or(Range::All, |least| Range::Below(first_of(least)));
+            Walk::ordered(kind, workspace, order, &range, descending)
+        };
+        let (own, walk) = match sort.by {
+            DeviceSort::CreatedAt => (
+                Self { created: self.created, ..Self::default() },
+                Walk::created(kind, workspace, &self.created, descending),
+            ),
+            DeviceSort::LastLoginAt if self.last_login.is_all() => {
+                (Self::default(), Walk::all_last_logins(kind, workspace, descending))
+            }
+            DeviceSort::LastLoginAt => (
+                Self { last_login: self.last_login, ..Self::default() },
+                Walk::last_logins(kind, workspace, &self.last_login, descending),
+            ),
+            DeviceSort::UserName => (Self::default(), ordered(Order::UserName, &None)),
+            DeviceSort::ModelName => (Self::default(), ordered(Order::ModelName, &None)),
+            DeviceSort::OsVersion => (
+                Self { os_version_below: self.os_version_below.clone(), ..Self::default() },
+                ordered(Order::OsVersion, &self.os_version_below),
+            ),
+            DeviceSort::AppVersion => (
+                Self { app_version_below: self.app_version_below.clone(), ..Self::default() },
+                ordered(Order::AppVersion, &self.app_version_below),
+            ),
+        };
+        (*self == own).then_some(walk)
+    }
+
+    /// What counts the devices that match; `None` if nothing does.
+    fn counted(&self) -> Option<CountedFilter> {
+        // What time changes is not counted.
+        let by_time = matches!(self.device_status, Some(DeviceStatus::InUse | DeviceStatus::Silent));
+        let rest = Self {
+            status: None,
+            device_status: None,
+            blocked: None,
+            platform: None,
+            model_name: None,
+            os_version: None,
+            app_version: None,
+            push_in_use: None,
+            push_reason: None,
+            ..self.clone()
+        };
+        if by_time || rest != Self::default() {
+            return None;
+        }
+        let deleted = self.status.map(|status| status == Status::Deleted);
+        CountedFilter::of(self.facets(), deleted)
+    }
+}
+
+/// A device's place in an order; `name` is its user's.
+fn place(device: &Device, name: Option<&str>, by: DeviceSort) -> String {
+    let order = match by {
+        DeviceSort::CreatedAt => return device.created_at.to_string(),
+        DeviceSort::LastLoginAt => {
+            return device.last_login_at.map(|at| login_day(device.device_id, at)).unwrap_or_default();
+        }
+        DeviceSort::UserName => Order::UserName,
+        DeviceSort::ModelName => Order::ModelName,
+        DeviceSort::OsVersion => Order::OsVersion,
+        DeviceSort::AppVersion => Order::AppVersion,
+    };
+    Derived::of_device(device, name).orders.remove(&order).unwrap_or_default()
 }
 
 /// The result of [`Table::record_login`].
@@ -284,6 +450,21 @@ impl Table {
         self.rows_with(ids.iter().map(|id| device_key(workspace, *id)).collect()).await
     }
 
+    /// The devices of a user, deleted ones too. A device that was just registered may be missing.
+    pub async fn device_ids_of_user(&self, workspace: WorkspaceId, user: UserId) -> Result<Vec<DeviceId>, Error> {
+        let source = Source::newest_first("owned", ("owner", owner_partition(workspace, user)), "created_at");
+        let (mut ids, mut start) = (Vec::new(), None);
+        loop {
+            let (items, next) = self.query(&source, OWNED_PAGE, start.as_ref()).await?;
+            let id = |item: &Item| DeviceId::parse(RowKey::of(item)?.pk.rsplit_once('#')?.1);
+            ids.extend(items.iter().filter_map(id));
+            start = next;
+            if start.is_none() {
+                return Ok(ids);
+            }
+        }
+    }
+
     /// As [`Table::devices`], for display only: unreadable rows are left out too.
     pub async fn devices_to_show(
         &self,
@@ -308,10 +489,62 @@ impl Table {
                 self.search_devices(&search, limit, start).await
             }
             None => {
-                let wanted = |device: &Device| filter.matches(device, now);
-                self.ordered_page(&filter.order(workspace), limit, start, wanted).await
+                let walk = self.way(workspace, filter.ways(workspace, now), start.as_ref()).await?;
+                self.walked(&walk, limit, start, |device: &Device| filter.matches(device, now)).await
             }
         }
+    }
+
+    /// The number of devices that match a filter, if it is counted.
+    pub async fn count_devices(&self, workspace: WorkspaceId, filter: &DeviceFilter) -> Result<Option<u64>, Error> {
+        self.count_matching(workspace, ThingKind::Device, filter.counted()).await
+    }
+
+    /// Since when the oldest pending command has waited, if any is pending.
+    pub async fn oldest_pending_command(&self, workspace: WorkspaceId) -> Result<Option<Time>, Error> {
+        let list = ("list", crate::item::list_partition(DEVICES, workspace));
+        let source = Source { descending: false, ..Source::newest_first("pending", list, "pending_since") };
+        let (items, _) = self.query(&source, 1, None).await?;
+        let since = items.first().and_then(|item| item.get("pending_since")?.as_s().ok());
+        Ok(since.and_then(|since| Time::parse(since)))
+    }
+
+    /// A page of devices in an order.
+    ///
+    /// # Errors
+    /// `SortNotAvailable` if the filter leaves more than can be sorted.
+    pub async fn sorted_devices(
+        &self,
+        workspace: WorkspaceId,
+        filter: &DeviceFilter,
+        sort: Sort<DeviceSort>,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<Device>, Error> {
+        if let Some(walk) = filter.walk_in(sort, workspace) {
+            return self.walked(&walk, limit, start, |device: &Device| filter.matches(device, now)).await;
+        }
+        let all = all_matching(|limit, start| self.list_devices(workspace, filter, limit, start, now)).await?;
+        let names = match sort.by {
+            DeviceSort::UserName => self.user_names(workspace, &all).await?,
+            _ => BTreeMap::new(),
+        };
+        let placed = |device: Device| {
+            let name = names.get(&device.user_id).map(String::as_str);
+            (place(&device, name, sort.by), device.device_id.0, device)
+        };
+        sorted_page(all.into_iter().map(placed).collect(), sort.descending, limit, start.as_ref())
+    }
+
+    /// The names of the devices' users.
+    pub async fn user_names(
+        &self,
+        workspace: WorkspaceId,
+        devices: &[Device],
+    ) -> Result<BTreeMap<UserId, String>, Error> {
+        let ids = devices.iter().map(|device| device.user_id).collect();
+        Ok(self.users(workspace, &ids).await?.into_iter().map(|user| (user.user_id, user.name())).collect())
     }
 
     /// Devices with their open commands; missing ones are left out.
@@ -496,6 +729,9 @@ impl Table {
         }
     }
 }
+
+/// Rows per query for a user's devices.
+const OWNED_PAGE: usize = 100;
 
 /// The update for a login. Only a check-in writes these attributes, and this one leaves the version, so that it never
 /// collides with an administrator's change. What is decided by them is committed with

@@ -12,8 +12,7 @@ use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 use uuid::Uuid;
 
 use crate::commit::Commit;
-use crate::item::{IndexRow, Item, Row, RowKey, list_partition, stored};
-use crate::list::{Page, Position, Range, Source};
+use crate::item::{IndexRow, Item, Row, RowKey, stored};
 use crate::store::{devices, users};
 use crate::table::Table;
 
@@ -86,91 +85,8 @@ impl Table {
     }
 }
 
-/// The order of a list.
-pub(crate) enum Order {
-    /// That of an index.
-    By(Source),
-    /// By the day of the last login.
-    ByLastLogin(LastLogins),
-}
-
-/// The rows of a kind by the day of their last login, the latest first.
-pub(crate) struct LastLogins {
-    pub kind: &'static str,
-    pub workspace: WorkspaceId,
-    /// All with an earlier last login are in the list, and maybe some that logged in on that day.
-    pub before: Time,
-}
-
-impl LastLogins {
-    fn in_partition(&self, partition: String) -> Source {
-        let day = self.before.plus(chrono::Duration::days(1)).day();
-        Source { range: Range::Below(day), ..Source::newest_first("seen", ("list", partition), LOGIN_DAY) }
-    }
-
-    fn shards(&self) -> Vec<Source> {
-        let partition = |shard| last_logins_partition(self.kind, self.workspace, shard);
-        (0..SHARDS).map(|shard| self.in_partition(partition(shard))).collect()
-    }
-
-    /// The rows that still have the index attribute of the release before.
-    fn not_replaced(&self) -> Source {
-        self.in_partition(list_partition(self.kind, self.workspace))
-    }
-
-    /// The row that an entry leads to.
-    fn main_row(&self, entry: &Item) -> Option<RowKey> {
-        Some(RowKey { sk: self.kind.to_owned(), ..RowKey::of(entry)? })
-    }
-}
-
 /// True if an entry of the index is the row's own: not one that was read before the row changed.
-fn is_entry_of<R: Row>(entry: &Item, row: &R) -> bool {
+pub(crate) fn is_entry_of<R: Row>(entry: &Item, row: &R) -> bool {
     let has_former = stored(row).is_some_and(|stored| stored.contains_key(LOGIN_DAY));
     !has_former && row.index_rows().iter().any(|index_row| index_row.key.sk == SEEN && index_row.is_in(entry))
-}
-
-impl Table {
-    /// A page of a list in its order.
-    pub(crate) async fn ordered_page<R: Row>(
-        &self,
-        order: &Order,
-        limit: usize,
-        start: Option<Position>,
-        accept: impl Fn(&R) -> bool,
-    ) -> Result<Page<R>, Error> {
-        match order {
-            Order::By(source) => self.page(source, limit, start, RowKey::of, |_, row| accept(row)).await,
-            Order::ByLastLogin(list) => self.page_by_last_login(list, limit, start, accept).await,
-        }
-    }
-
-    /// First the rows that still have the index attribute of the release before, then the others: a row that loses the
-    /// attribute between two pages is still to come.
-    async fn page_by_last_login<R: Row>(
-        &self,
-        list: &LastLogins,
-        limit: usize,
-        start: Option<Position>,
-        accept: impl Fn(&R) -> bool,
-    ) -> Result<Page<R>, Error> {
-        let former = list.not_replaced();
-        let is_in_former = |at: &Position| at.is_in(&former);
-        let mut page = Page { items: Vec::new(), next: None, unreadable: 0 };
-        if start.as_ref().is_none_or(is_in_former) {
-            page = self.page(&former, limit, start.clone(), RowKey::of, |_, row| accept(row)).await?;
-            if page.next.is_none() && page.items.len() == limit {
-                page.next = page.items.last().and_then(|last| Some(former.position_of(stored(last)?)));
-            }
-            if page.next.is_some() {
-                return Ok(page);
-            }
-        }
-        let start = start.filter(|at| !is_in_former(at));
-        let is_wanted = |entry: &Item, row: &R| is_entry_of(entry, row) && accept(row);
-        let to_row = |entry: &Item| list.main_row(entry);
-        let rest = self.merged_page(&list.shards(), limit - page.items.len(), start, to_row, is_wanted).await?;
-        page.items.extend(rest.items);
-        Ok(Page { next: rest.next, unreadable: page.unreadable + rest.unreadable, ..page })
-    }
 }

@@ -82,11 +82,8 @@ impl Row for Offer {
         let texted = self.delivery.message_id.as_deref().filter(|_| self.channel == Channel::Sms);
         let texted = texted.map(|id| IndexRow { key: text_message_key(id), attributes: owner.clone(), unique: false });
         let code = IndexRow { key: code_key(&self.code_hash), attributes: owner, unique: true };
-        // A deployment is looked up by its identifier only.
-        let asked = self.purpose == Purpose::Deploy;
-        let pointer =
-            asked.then(|| keys::pointer_index_row(self.workspace_id, &self.invitation_id.to_string(), &self.key()));
-        texted.into_iter().chain([code]).chain(pointer).collect()
+        let pointer = keys::pointer_index_row(self.workspace_id, &self.invitation_id.to_string(), &self.key());
+        texted.into_iter().chain([code, pointer]).collect()
     }
 }
 
@@ -106,10 +103,11 @@ impl Table {
     /// A deployment by its identifier.
     pub async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Offer>, Error> {
         let pointer: Option<Pointer> = self.get(&keys::pointer_key(workspace, &id.to_string())).await?;
-        match pointer.filter(|pointer| pointer.to_sk.starts_with(INVITATION)) {
-            Some(pointer) => self.get(&RowKey::new(pointer.to_pk, pointer.to_sk)).await,
-            None => Ok(None),
-        }
+        let Some(pointer) = pointer.filter(|pointer| pointer.to_sk.starts_with(INVITATION)) else {
+            return Ok(None);
+        };
+        let offer: Option<Offer> = self.get(&RowKey::new(pointer.to_pk, pointer.to_sk)).await?;
+        Ok(offer.filter(|offer| offer.purpose == Purpose::Deploy))
     }
 
     /// The latest deployments of some users; users without one are left out.

@@ -20,10 +20,12 @@ use domain::models::workspace::Workspace;
 use domain::rules::scim::document::ScimAttributes;
 use domain::{EventId, WorkspaceId};
 
-use crate::commit::Commit;
+use crate::commit::{COUNTED, Commit};
 use crate::details;
 use crate::item::{IndexRow, Item, Row, RowKey, from_item, log_unreadable};
 use crate::list::Position;
+use crate::store::counts::EventRow;
+use crate::store::derived::Thing;
 use crate::table::{BatchResult, Table, service_error};
 
 /// The most attempts for a row that keeps changing.
@@ -65,6 +67,23 @@ impl StoredRow {
         let id = workspace.to_string();
         let named = self.item.get("workspace_id").and_then(|value| value.as_s().ok()) == Some(&id);
         named || [&self.key.pk, &self.key.sk].iter().any(|key| key.split('#').any(|part| part == id))
+    }
+
+    /// The thing of a main row or a shadow, with its workspace.
+    #[must_use]
+    pub fn thing(&self) -> Option<(WorkspaceId, Thing)> {
+        Thing::of_key(&self.key)
+    }
+
+    /// The event of a row that is not counted yet.
+    #[must_use]
+    pub fn uncounted_event(&self) -> Option<EventRow> {
+        if !self.key.pk.starts_with("EVENT#") || self.item.contains_key(COUNTED) {
+            return None;
+        }
+        let event: Event = from_item(self.item.clone()).ok()?;
+        let (workspace_id, event_id) = (event.workspace_id, event.event_id);
+        Some(EventRow { key: self.key.clone(), workspace_id, event_id, day: event.created_at.day() })
     }
 
     /// The plan for the row, with the identifier of its commit; `None` for kinds of rows that never change.

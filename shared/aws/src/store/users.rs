@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::error::Error;
+use domain::listing::{Sort, UserSort};
 use domain::models::device::Device;
-use domain::models::network::Indicator;
+use domain::models::network::{Indicator, quiet_before};
 use domain::models::user::User;
+use domain::rules::derived::{Derived, Facet, LatestOffers, Order, ThingKind};
 use domain::rules::networks::user_indicator;
 use domain::search::Query;
 use domain::secret::Hash;
@@ -15,9 +17,11 @@ use domain::{DeviceId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::item::{IndexRow, Item, Read, Row, RowKey, keeps_stored_row};
-use crate::list::{Page, Position, Range, Source};
+use crate::list::{Page, Position, Range, Source, last_with};
+use crate::store::counts::CountedFilter;
 use crate::store::devices::DeviceFilter;
-use crate::store::last_logins::{LOGIN_DAY, LastLogins, Order, SEEN};
+use crate::store::last_logins::{LOGIN_DAY, SEEN};
+use crate::store::lists::{Times, Walk, Way, Ways, all_matching, sorted_page};
 use crate::store::usernames::{UsernameClaims, keys_of_username};
 use crate::store::{due, last_logins, profiles, search, sources};
 use crate::table::Table;
@@ -142,7 +146,7 @@ pub fn identity_claim_key(workspace: WorkspaceId, name: &str) -> RowKey {
 }
 
 /// Filter of a list of users.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UserFilter {
     /// By status.
     pub status: Option<UserStatus>,
@@ -150,8 +154,10 @@ pub struct UserFilter {
     pub service_level: Option<String>,
     /// By the most urgent light of their networks.
     pub network_indicator: Option<Indicator>,
-    /// Ones that were last seen before this time.
-    pub last_seen_before: Option<Time>,
+    /// Ones that were created within this span.
+    pub created: Times,
+    /// Ones that were last seen within this span.
+    pub last_seen: Times,
     /// Ones with a pending command on any device, deleted ones too; or those without.
     pub pending_command: Option<bool>,
     /// Ones with an unconfirmed wipe on any device, deleted ones too; or those without.
@@ -173,6 +179,7 @@ impl UserFilter {
         self.status.is_none_or(|status| status == user.status())
             && self.service_level.as_ref().is_none_or(|level| user.service_level.as_ref() == Some(level))
             && self.network_indicator.is_none_or(|light| light == user_indicator(user, now))
+            && self.created.include(user.created_at)
             && self.matches_deployed(user)
     }
 
@@ -188,42 +195,114 @@ impl UserFilter {
         let unconfirmed = || person.all_devices().any(|device| device.unconfirmed_wipe().is_some());
         let forced = || person.devices.iter().any(Device::is_download_ordered);
         let seen = || person.user.last_seen_with(&person.devices);
-        self.last_seen_before.is_none_or(|before| seen().is_some_and(|seen| seen < before))
+        (self.last_seen.is_all() || self.last_seen.include_some(seen()))
             && self.pending_command.is_none_or(|wanted| wanted == pending())
             && self.unconfirmed_wipe.is_none_or(|wanted| wanted == unconfirmed())
             && self.force_pending.is_none_or(|wanted| wanted == forced())
     }
 
-    /// The index with the fewest rows for the filter, apart from searches and pending commands.
-    fn order(&self, workspace: WorkspaceId) -> Order {
-        let list = ("list", crate::item::list_partition(USERS, workspace));
-        if self.status == Some(UserStatus::Deleted) {
-            return Order::By(Source::newest_first("deleted", list, "deleted_at"));
-        }
-        if let Some(before) = self.last_seen_before {
-            return Order::ByLastLogin(LastLogins { kind: USERS, workspace, before });
-        }
-        if let Some(id) = self.source_id {
-            return Order::By(Source::newest_first(
-                "source",
-                ("of_source", sources::source_users_partition(workspace, id)),
-                "created_at",
-            ));
-        }
-        if let Some(id) = self.profile_id {
-            return Order::By(Source::newest_first(
-                "profile",
-                ("of_profile", profiles::profile_users_partition(workspace, id)),
-                "created_at",
-            ));
-        }
-        match self.deployed {
-            Some(true) => return Order::By(Source::newest_first("deployed", list, "deployed")),
-            Some(false) => return Order::By(Source::newest_first("not-deployed", list, "not_deployed")),
-            None => {}
-        }
-        Order::By(Source::newest_first("created", list, "created_at"))
+    /// What of the filter is a value of a facet.
+    fn facets(&self) -> Vec<(Facet, String)> {
+        // Orange is a matter of time alone.
+        let light = self.network_indicator.filter(|light| *light != Indicator::Orange);
+        let facets = [
+            self.status.map(|status| (Facet::Status, status.as_str().to_owned())),
+            self.source_id.map(|id| (Facet::SourceId, id.to_string())),
+            self.profile_id.map(|id| (Facet::ProfileId, id.to_string())),
+            self.deployed.map(|deployed| (Facet::Deployed, deployed.to_string())),
+            self.service_level.clone().map(|level| (Facet::ServiceLevel, level)),
+            light.map(|light| (Facet::NetworkIndicator, light.as_str().to_owned())),
+        ];
+        facets.into_iter().flatten().collect()
     }
+
+    fn ways(&self, workspace: WorkspaceId, now: Time) -> Ways {
+        let kind = ThingKind::User;
+        let list = || ("list", crate::item::list_partition(USERS, workspace));
+        let index = |facet: Facet, value: &str| match (facet, value) {
+            (Facet::Status, "deleted") => Some(Source::newest_first("deleted", list(), "deleted_at")),
+            (Facet::Deployed, "true") => Some(Source::newest_first("deployed", list(), "deployed")),
+            (Facet::Deployed, _) => Some(Source::newest_first("not-deployed", list(), "not_deployed")),
+            (Facet::SourceId, id) => {
+                let partition = sources::source_users_partition(workspace, SourceId::parse(id)?);
+                Some(Source::newest_first("source", ("of_source", partition), "created_at"))
+            }
+            (Facet::ProfileId, id) => {
+                let partition = profiles::profile_users_partition(workspace, ProfileId::parse(id)?);
+                Some(Source::newest_first("profile", ("of_profile", partition), "created_at"))
+            }
+            _ => None,
+        };
+        let of_facet = |(facet, value): (Facet, String)| match index(facet, &value) {
+            Some(source) => {
+                Way { walk: Walk::of(kind, workspace, source), facet: Some((facet, value)), derived: false }
+            }
+            None => {
+                let walk = Walk::with(kind, workspace, facet, &value, true);
+                Way { walk, facet: Some((facet, value)), derived: true }
+            }
+        };
+        let of_range = |walk, derived| Way { walk, facet: None, derived };
+        let by_login = (!self.last_seen.is_all())
+            .then(|| of_range(Walk::last_logins(kind, workspace, &self.last_seen, true), false));
+        let quiet = (self.network_indicator == Some(Indicator::Orange)).then(|| {
+            let range = Range::AtMost(last_with(&quiet_before(now).day()));
+            of_range(Walk::ordered(kind, workspace, Order::NetworkSeen, &range, true), true)
+        });
+        Ways {
+            narrow: None,
+            ways: self.facets().into_iter().map(of_facet).chain(by_login).chain(quiet).collect(),
+            all: Walk::created(kind, workspace, &self.created, true),
+        }
+    }
+
+    /// All that match, and maybe others, in an order; `None` if they are to be sorted one by one.
+    fn walk_in(&self, sort: Sort<UserSort>, workspace: WorkspaceId) -> Option<Walk> {
+        let (kind, descending) = (ThingKind::User, sort.descending);
+        let ordered = |order| Walk::ordered(kind, workspace, order, &Range::All, descending);
+        let (own, walk) = match sort.by {
+            UserSort::CreatedAt => (
+                Self { created: self.created, ..Self::default() },
+                Walk::created(kind, workspace, &self.created, descending),
+            ),
+            UserSort::LastSeenAt if self.last_seen.is_all() => {
+                (Self::default(), Walk::all_last_logins(kind, workspace, descending))
+            }
+            UserSort::LastSeenAt => (
+                Self { last_seen: self.last_seen, ..Self::default() },
+                Walk::last_logins(kind, workspace, &self.last_seen, descending),
+            ),
+            UserSort::Name => (Self::default(), ordered(Order::Name)),
+            UserSort::Username => (Self::default(), ordered(Order::Username)),
+        };
+        (*self == own).then_some(walk)
+    }
+
+    /// What counts the users that match; `None` if nothing does.
+    fn counted(&self) -> Option<CountedFilter> {
+        // What time changes is not counted.
+        let rest = Self {
+            status: None,
+            service_level: None,
+            deployed: None,
+            profile_id: None,
+            source_id: None,
+            network_indicator: self.network_indicator.filter(|light| *light != Indicator::Red),
+            ..self.clone()
+        };
+        (rest == Self::default()).then(|| CountedFilter::of(self.facets(), None)).flatten()
+    }
+}
+
+/// A user's place in an order.
+fn place(user: &User, by: UserSort) -> String {
+    let order = match by {
+        UserSort::CreatedAt => return user.created_at.to_string(),
+        UserSort::LastSeenAt => return user.last_seen_at.map(|at| at.day()).unwrap_or_default(),
+        UserSort::Name => Order::Name,
+        UserSort::Username => Order::Username,
+    };
+    Derived::of_user(user, &LatestOffers::default()).orders.remove(&order).unwrap_or_default()
 }
 
 /// A user with their devices.
@@ -294,15 +373,55 @@ impl Table {
             None if filter.pending_command == Some(true) => {
                 self.users_with_pending_commands(workspace, filter, limit, start, now).await?
             }
-            None => self.ordered_page(&filter.order(workspace), limit, start, |user| filter.matches(user, now)).await?,
+            None => {
+                let walk = self.way(workspace, filter.ways(workspace, now), start.as_ref()).await?;
+                self.walked(&walk, limit, start, |user| filter.matches(user, now)).await?
+            }
         };
-        let mut with_devices = self.with_devices(workspace, page.items).await?;
-        with_devices.retain(|person| filter.matches_with_devices(person, now));
-        Ok(Page { items: with_devices, next: page.next, unreadable: page.unreadable })
+        self.with_devices_that_match(workspace, filter, page, now).await
+    }
+
+    /// The number of users who match a filter, if it is counted.
+    pub async fn count_users(&self, workspace: WorkspaceId, filter: &UserFilter) -> Result<Option<u64>, Error> {
+        self.count_matching(workspace, ThingKind::User, filter.counted()).await
+    }
+
+    /// A page of users in an order.
+    ///
+    /// # Errors
+    /// `SortNotAvailable` if the filter leaves more than can be sorted.
+    pub async fn sorted_users(
+        &self,
+        workspace: WorkspaceId,
+        filter: &UserFilter,
+        sort: Sort<UserSort>,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<UserWithDevices>, Error> {
+        if let Some(walk) = filter.walk_in(sort, workspace) {
+            let page = self.walked(&walk, limit, start, |user| filter.matches(user, now)).await?;
+            return self.with_devices_that_match(workspace, filter, page, now).await;
+        }
+        let all = all_matching(|limit, start| self.list_users(workspace, filter, limit, start, now)).await?;
+        let placed = |person: UserWithDevices| (place(&person.user, sort.by), person.user.user_id.0, person);
+        sorted_page(all.into_iter().map(placed).collect(), sort.descending, limit, start.as_ref())
     }
 }
 
 impl Table {
+    async fn with_devices_that_match(
+        &self,
+        workspace: WorkspaceId,
+        filter: &UserFilter,
+        page: Page<User>,
+        now: Time,
+    ) -> Result<Page<UserWithDevices>, Error> {
+        let mut with_devices = self.with_devices(workspace, page.items).await?;
+        with_devices.retain(|person| filter.matches_with_devices(person, now));
+        Ok(Page { items: with_devices, next: page.next, unreadable: page.unreadable })
+    }
+
     async fn with_devices(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<UserWithDevices>, Error> {
         let ids = users.iter().flat_map(User::all_device_ids).collect();
         let mut known = BTreeMap::<UserId, Vec<Device>>::new();

@@ -85,7 +85,7 @@ impl Device {
         }
         match self.last_login_at {
             None => DeviceStatus::NeverSeen,
-            Some(login) if login < now.minus(Duration::days(SILENT_AFTER_DAYS)) => DeviceStatus::Silent,
+            Some(login) if login < silent_before(now) => DeviceStatus::Silent,
             Some(_) => DeviceStatus::InUse,
         }
     }
@@ -230,6 +230,12 @@ impl Device {
 
 /// A device without a login for this many days counts as silent.
 pub const SILENT_AFTER_DAYS: i64 = 30;
+
+/// A device whose last login is before this time is silent.
+#[must_use]
+pub fn silent_before(now: Time) -> Time {
+    now.minus(Duration::days(SILENT_AFTER_DAYS))
+}
 
 // These limits keep a device's row within one kilobyte, one write unit of DynamoDB, since a check-in should
 // cost one unit. So they count bytes; a test in `tests/` measures the row.

@@ -21,6 +21,12 @@ pub const NETWORK_LIMIT: usize = 8;
 /// A network that was last seen or archived more than this many days ago gets an orange light.
 pub const QUIET_AFTER_DAYS: i64 = 30;
 
+/// A network with its last activity before this time is quiet.
+#[must_use]
+pub fn quiet_before(now: Time) -> Time {
+    now.minus(Duration::days(QUIET_AFTER_DAYS))
+}
+
 string_enum! {
     /// A network's status as the carrier reports it.
     stored NetworkStatus {
@@ -181,7 +187,7 @@ pub fn indicator(provider: &str, network: &Network, now: Time) -> Indicator {
     let provisioned = network.mdn_provisioning == Some(Provisioning::Enabled);
     if provider == VERIZON && !provisioned {
         Indicator::Red
-    } else if network.last_activity_at() < now.minus(Duration::days(QUIET_AFTER_DAYS)) {
+    } else if network.last_activity_at() < quiet_before(now) {
         Indicator::Orange
     } else if provisioned && network.status != NetworkStatus::Disabled {
         Indicator::Green

@@ -116,6 +116,10 @@ pub struct Workspace {
     /// Since when the rule pauses until it is set again, because its author no longer has the permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_paused_at: Option<Time>,
+    /// Since when everything is derived from its things: its creation. Absent for workspaces that were created by a
+    /// release without derived rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_since: Option<Time>,
     /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
     /// The row as read from the store.
@@ -140,6 +144,7 @@ impl Workspace {
             silent_rule_cursor: None,
             silent_rule_by: None,
             silent_rule_paused_at: None,
+            derived_since: Some(created_at),
             version: 1,
             stored: Stored::default(),
         }

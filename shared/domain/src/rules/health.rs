@@ -10,6 +10,7 @@ use crate::models::device::{Device, DeviceAttachments, SILENT_AFTER_DAYS};
 use crate::models::push::{Push, PushReason};
 use crate::models::workspace::WorkspaceSettings;
 use crate::states::Platform;
+use crate::versions::is_older;
 
 /// Something that is wrong with a device, or that somebody should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -137,44 +138,4 @@ fn configuration(device: &Device) -> Option<Issue> {
     let message = "Latest configuration not installed.".to_owned();
     let since = device.last_login_at.unwrap_or(device.created_at);
     device.must_download().then_some(Issue { code: "configuration_not_downloaded", message, created_at: since })
-}
-
-/// True if a version is older than another: compared number by number; missing numbers count as 0. Only the leading
-/// digits of each part count, so `17.5-beta` is not older than `17.5`.
-#[must_use]
-pub fn is_older(version: &str, least: &str) -> bool {
-    let numbers = |text: &str| -> Vec<u64> {
-        let part = |part: &str| {
-            let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
-            digits.parse().unwrap_or(0)
-        };
-        let mut numbers: Vec<u64> = text.split('.').map(part).collect();
-        while numbers.last() == Some(&0) {
-            numbers.pop();
-        }
-        numbers
-    };
-    numbers(version) < numbers(least)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_number_by_number() {
-        for (version, least, older) in [
-            ("9", "10", true),
-            ("10.1", "10.0.5", false),
-            ("4.2", "4.2.0", false),
-            ("4.2.0", "4.2", false),
-            ("4.2", "4.2.1", true),
-            ("17.5-beta", "17.5", false),
-            ("unknown", "1", true),
-            ("", "1", true),
-            ("99999999999999999999999", "1", true),
-        ] {
-            assert_eq!(is_older(version, least), older, "{version} < {least}");
-        }
-    }
 }

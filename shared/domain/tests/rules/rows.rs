@@ -83,7 +83,8 @@ fn an_invitations_row_says_its_purpose_if_it_is_another() {
 #[test]
 fn a_workspaces_row_holds_what_it_has_settled() {
     let bare = workspace();
-    let always = ["admin_count", "created_at", "name", "sandbox", "settings", "version", "workspace_id"];
+    let always =
+        ["admin_count", "created_at", "derived_since", "name", "sandbox", "settings", "version", "workspace_id"];
     assert_eq!(names(&bare), always);
     assert_eq!(beside(&bare, &Workspace { profile_count: 1, ..bare.clone() }), ["profile_count"]);
     assert!(names(&WorkspaceSettings::default()).is_empty());

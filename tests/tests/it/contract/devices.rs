@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws::{Commit, DeviceFilter, Login};
+use aws::{Commit, DeviceFilter, Login, Times};
 use chrono::Duration;
 use domain::limits::DEVICE_LIMIT;
 use domain::models::actor::Actor;
@@ -140,7 +140,7 @@ async fn a_login_is_recorded_without_a_commit_only_if_nothing_else_changed() {
             "nothing but the time, and no new version"
         );
     }
-    let day = DeviceFilter { last_login_before: Some(case.now.plus(Duration::days(2))), ..DeviceFilter::default() };
+    let day = DeviceFilter { last_login: Times::before(case.now.plus(Duration::days(2))), ..DeviceFilter::default() };
     let seen = store.table.list_devices(case.workspace, &day, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(seen.items.len(), 1, "its day of login is up to date");
     let news = [
@@ -241,7 +241,7 @@ async fn a_login_is_recorded_only_for_an_unchanged_device() {
     let noted = Device { last_login_at: Some(case.now), ..device.clone() };
     let read = || async { store.table.device(case.workspace, device.device_id).await.expect("the call succeeds") };
     assert_eq!(read().await, Some(noted.clone()), "nothing but the time, and no new version");
-    let day = DeviceFilter { last_login_before: Some(case.now.plus(Duration::days(2))), ..DeviceFilter::default() };
+    let day = DeviceFilter { last_login: Times::before(case.now.plus(Duration::days(2))), ..DeviceFilter::default() };
     let seen = store.table.list_devices(case.workspace, &day, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(seen.items.len(), 1, "its day of login is up to date");
     let block = Restriction { at: case.now, by: Actor::System, reason: None };
@@ -346,8 +346,8 @@ async fn device_filters_return_exactly_the_matching_devices() {
         (DeviceFilter { platform: Some(Platform::Android), ..none() }, &[]),
         (DeviceFilter { push_in_use: Some(false), ..none() }, &["plain", "blocked", "gone"]),
         (DeviceFilter { pending_command: Some(true), ..none() }, &[]),
-        (DeviceFilter { last_login_before: Some(case.now), ..none() }, &["blocked"]),
-        (DeviceFilter { last_login_before: Some(plain.created_at), ..none() }, &[]),
+        (DeviceFilter { last_login: Times::before(case.now), ..none() }, &["blocked"]),
+        (DeviceFilter { last_login: Times::before(plain.created_at), ..none() }, &[]),
     ];
     for (filter, expected) in table {
         let what = format!("{filter:?}");

@@ -5,6 +5,7 @@ mod access;
 mod commands;
 mod commits;
 mod deployments;
+mod derived;
 mod devices;
 mod events;
 mod invitations;

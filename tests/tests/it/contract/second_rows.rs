@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws::store::devices::device_key;
-use aws::{Commit, DeviceFilter, Position, Row};
+use aws::{Commit, DeviceFilter, Position, Row, Times};
 use chrono::Duration;
 use domain::models::command::{CommandKind, FailedCommand};
 use domain::models::device::Device;
@@ -148,7 +148,7 @@ async fn details_in_the_main_row_of_the_release_before_are_read_and_move_with_th
 
 /// The devices with a last login before a time, by pages of three.
 async fn listed(case: &Case<'_>, before: Time, between: impl AsyncFn()) -> Vec<DeviceId> {
-    let filter = DeviceFilter { last_login_before: Some(before), ..DeviceFilter::default() };
+    let filter = DeviceFilter { last_login: Times::before(before), ..DeviceFilter::default() };
     let page = |start| case.table.list_devices(case.workspace, &filter, 3, start, case.now);
     let devices = list_all_pages(page, async || between().await).await;
     devices.iter().map(|device| device.device_id).collect()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws::store::users;
-use aws::{Commit, UserFilter};
+use aws::{Commit, Times, UserFilter};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::actor::Actor;
@@ -284,7 +284,7 @@ async fn user_filters_return_exactly_the_matching_users() {
     let all = ["plain", "active", "suspended", "locked", "red", "orange", "green", "leaver"];
     let light = |light| UserFilter { network_indicator: Some(light), ..none() };
     let status = |status| UserFilter { status: Some(status), ..none() };
-    let seen = |before| UserFilter { last_seen_before: Some(before), ..none() };
+    let seen = |before| UserFilter { last_seen: Times::before(before), ..none() };
     let table: Vec<(UserFilter, &[&str])> = vec![
         (none(), &all),
         (status(UserStatus::Inactive), &["plain", "red", "orange", "green"]),
@@ -425,10 +425,10 @@ async fn a_user_is_last_seen_with_the_first_login_of_a_device_s_day() {
         let read = case.read(&user).await;
         assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version), "{login}");
         let filter =
-            UserFilter { last_seen_before: Some(login.plus(Duration::milliseconds(1))), ..UserFilter::default() };
+            UserFilter { last_seen: Times::before(login.plus(Duration::milliseconds(1))), ..UserFilter::default() };
         let list = case.table.list_users(case.workspace, &filter, 10, None, login).await.expect("the call succeeds");
         assert_eq!(list.items.len(), 1, "{login}: the list knows of the last login");
-        let filter = UserFilter { last_seen_before: Some(login), ..filter };
+        let filter = UserFilter { last_seen: Times::before(login), ..filter };
         let list = case.table.list_users(case.workspace, &filter, 10, None, login).await.expect("the call succeeds");
         assert_eq!(list.items.len(), 0, "{login}");
     };

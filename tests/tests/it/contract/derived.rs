@@ -1,0 +1,159 @@
+//! The guarantees of derived rows: by what lists find, order and count things.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws::Row as _;
+use aws::store::counts::{EventRow, counts_partition};
+use aws::store::derived::{Thing, facet_partition, order_partition};
+use aws::store::events::event_key;
+use domain::models::actor::Actor;
+use domain::models::device::Device;
+use domain::models::event::{Event, EventType};
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
+use domain::rules::derived::ThingKind;
+use domain::states::Platform;
+use domain::{EventId, UserId};
+use serde_json::json;
+use testkit::rows::{self, MAIN};
+
+use super::{Case, TestStore, new_id};
+
+async fn derive(case: &Case<'_>, thing: Thing) -> bool {
+    case.table.derive(case.workspace, thing, || EventId(new_id(case.now))).await.expect("DynamoDB answers")
+}
+
+/// The identifiers in the partitions of a facet's value.
+fn with(case: &Case<'_>, kind: ThingKind, facet: &str, value: &str) -> BTreeSet<String> {
+    let partitions: Vec<String> =
+        (0..4).map(|shard| format!("{} | ", facet_partition(case.workspace, kind, facet, value, shard))).collect();
+    let keys = rows::all(&case.store.bench, MAIN).into_keys();
+    let found = keys.filter(|key| partitions.iter().any(|partition| key.starts_with(partition)));
+    found.filter_map(|key| Some(key.rsplit_once('#')?.1.to_owned())).collect()
+}
+
+/// The counts of the workspace that are not zero.
+fn counts(case: &Case<'_>) -> BTreeMap<String, i64> {
+    let mut counts = BTreeMap::new();
+    for shard in 0..16 {
+        let prefix = format!("{} | ", counts_partition(case.workspace, shard));
+        for (key, row) in rows::all(&case.store.bench, MAIN).iter().filter(|(key, _)| key.starts_with(&prefix)) {
+            *counts.entry(key.trim_start_matches(&prefix).to_owned()).or_default() +=
+                row["n"].as_i64().expect("a number");
+        }
+    }
+    counts.retain(|_, n| *n != 0);
+    counts
+}
+
+fn derived_rows(case: &Case<'_>) -> usize {
+    let kinds = ["FACET#", "ORDER#"].map(|kind| format!("{kind}{}", case.workspace));
+    let keys = rows::all(&case.store.bench, MAIN).into_keys();
+    keys.filter(|key| key.ends_with(" | DERIVED") || kinds.iter().any(|kind| key.starts_with(kind))).count()
+}
+
+#[tokio::test]
+async fn what_is_derived_follows_the_thing_and_is_written_once() {
+    let store = &TestStore::start().await;
+    let case = Case::new(store);
+    let user = case.user("ada").await;
+    let device = case.new_device(user.user_id, "phone");
+    case.put(&device).await;
+    let thing = Thing::Device(device.device_id);
+    assert!(derive(&case, thing).await, "it is new");
+    assert!(!derive(&case, thing).await, "a second time, there is nothing to write");
+    let id = BTreeSet::from([device.device_id.to_string()]);
+    assert_eq!(with(&case, ThingKind::Device, "platform", "ios"), id);
+    assert_eq!(with(&case, ThingKind::Device, "status_of_os_version", "1 never_seen"), id);
+    let blocked = Restriction { at: case.now, by: Actor::System, reason: None };
+    let changed = Device { platform: Platform::Android, blocked: Some(blocked), ..device.clone() };
+    case.edit(&device, &changed).await;
+    assert!(derive(&case, thing).await);
+    assert!(with(&case, ThingKind::Device, "platform", "ios").is_empty());
+    assert_eq!(with(&case, ThingKind::Device, "platform", "android"), id);
+    assert_eq!(with(&case, ThingKind::Device, "blocked", "true"), id);
+    let counted = counts(&case);
+    assert_eq!(
+        (counted.get("DEVICE#platform#kept#android"), counted.get("DEVICE#platform#kept#ios")),
+        (Some(&1), None)
+    );
+    // Its user's name is part of it.
+    let orders = |name: &str| {
+        let shards = (0..4).map(|shard| order_partition(case.workspace, ThingKind::Device, "user_name", shard));
+        let keys = shards.map(|partition| format!("{partition} | {name}\t{}", device.device_id));
+        let all = rows::all(&store.bench, MAIN);
+        keys.filter(|key| all.contains_key(key)).count()
+    };
+    assert_eq!((orders("ada"), orders("eve")), (1, 0));
+    case.edit(&user, &User { first_name: Some("Eve".to_owned()), ..user.clone() }).await;
+    assert!(derive(&case, thing).await);
+    assert_eq!((orders("ada"), orders("eve")), (0, 1));
+    case.remove(&Device { version: 2, ..changed }).await;
+    assert!(derive(&case, thing).await);
+    assert_eq!((derived_rows(&case), counts(&case)), (0, BTreeMap::new()), "nothing is left of what is gone");
+    assert!(!derive(&case, thing).await);
+}
+
+#[tokio::test]
+async fn a_shadow_of_another_release_is_replaced_with_all_that_was_derived_by_it() {
+    let store = &TestStore::start().await;
+    let case = Case::new(store);
+    let device = case.new_device(UserId(new_id(case.now)), "phone");
+    case.put(&device).await;
+    let thing = Thing::Device(device.device_id);
+    let _written = derive(&case, thing).await;
+    let before = (derived_rows(&case), counts(&case));
+    // A release that also derived a colour.
+    let all = rows::all(&store.bench, MAIN);
+    let mut shadow = all[&format!("{} | DERIVED", device.key().pk)].clone();
+    shadow["facets"]["color"] = "blue".into();
+    rows::put(&store.bench, MAIN, &shadow, &[]);
+    let shard = device.device_id.0.as_bytes()[15] % 4;
+    let pk = facet_partition(case.workspace, ThingKind::Device, "color", "blue", shard);
+    let sk = format!("{}#{}", device.created_at, device.device_id);
+    rows::put(&store.bench, MAIN, &json!({"pk": pk, "sk": sk}), &[]);
+    let count = counts_partition(case.workspace, device.device_id.0.as_bytes()[15] % 16);
+    rows::put(&store.bench, MAIN, &json!({"pk": count, "sk": "DEVICE#color#kept#blue", "n": 1}), &[]);
+    assert!(derive(&case, thing).await);
+    assert_eq!((derived_rows(&case), counts(&case)), before);
+}
+
+#[tokio::test]
+async fn things_that_are_derived_at_once_are_all_counted() {
+    let store = &TestStore::start().await;
+    let case = Case::new(store);
+    let mut things = Vec::new();
+    for number in 0..24 {
+        let device = case.new_device(UserId(new_id(case.now)), &format!("phone {number}"));
+        case.put(&device).await;
+        things.push(Thing::Device(device.device_id));
+    }
+    // Each twice, as by a batch that is delivered again while the first is at work.
+    let _written = futures::future::join_all(things.iter().chain(&things).map(|thing| derive(&case, *thing))).await;
+    assert_eq!(counts(&case)["DEVICE#platform#kept#ios"], 24);
+    assert_eq!(with(&case, ThingKind::Device, "platform", "ios").len(), 24);
+}
+
+#[tokio::test]
+async fn an_event_is_counted_once_however_often_and_with_whichever_others_it_is_delivered() {
+    let store = &TestStore::start().await;
+    let case = Case::new(store);
+    let events: Vec<Event> = (0..5).map(|_| case.context().event(EventType::UserCreated)).collect();
+    for event in &events {
+        case.put(event).await;
+    }
+    let row = |event: &Event| EventRow {
+        key: event_key(case.workspace, event.event_id, event.created_at),
+        workspace_id: case.workspace,
+        event_id: event.event_id,
+        day: event.created_at.day(),
+    };
+    let rows: Vec<EventRow> = events.iter().map(row).collect();
+    let day = format!("EVENTS#{}", case.now.day());
+    let unknown = EventRow { key: aws::RowKey::new("EVENT#none", "none"), ..rows[0].clone() };
+    for batch in [&rows[1..2], &rows[..3], &rows[..], &rows[4..], &[unknown]] {
+        case.table.count_events(batch, || EventId(new_id(case.now))).await.expect("DynamoDB answers");
+    }
+    assert_eq!(counts(&case), BTreeMap::from([(day, 5)]));
+    assert_eq!(case.table.events(case.workspace, &[events[0].event_id]).await.expect("DynamoDB answers").len(), 1);
+}
