@@ -1,20 +1,25 @@
 //! Pages of lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::{DomainError, Error};
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::item::{Item, Read, RowKey, from_item, log_unreadable};
-use crate::table::{Table, service_error};
+use crate::table::{BatchResult, Table, service_error};
 
 /// The most rows that one page examines. With a narrow filter a page may be short or empty although the list
 /// continues.
 const SCAN_LIMIT: usize = 400;
 /// The most rows of one query.
 const STEP: usize = 100;
+/// Rows read from each of several sources beyond its even share of a step, so that most steps query each source once.
+const SHARE_MARGIN: usize = 2;
+/// The most bytes of a sort key ("Service, account, and table quotas in Amazon DynamoDB").
+pub(crate) const SORT_KEY_LIMIT: usize = 1024;
 
 /// Where a list continues: the key of the last row that was examined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +29,13 @@ impl Position {
     pub(crate) fn of(item: &Item, attributes: &[&str]) -> Self {
         let value = |name: &&str| Some(((*name).to_owned(), item.get(*name)?.as_s().ok()?.clone()));
         Self(attributes.iter().filter_map(value).collect())
+    }
+
+    /// Its sort value, if it is a position in one of these sources.
+    fn value_in(&self, sources: &[Source]) -> Option<&str> {
+        let is_in = |source: &&Source| self.0.get(source.partition.0) == Some(&source.partition.1);
+        let value = self.0.get(sources.iter().find(is_in)?.order)?;
+        (1..=SORT_KEY_LIMIT).contains(&value.len()).then_some(value)
     }
 
     pub(crate) fn start_key(&self) -> Item {
@@ -88,12 +100,55 @@ pub(crate) enum Range {
     Prefix(String),
     Below(String),
     Between(String, String),
+    AtLeast(String),
+    AtMost(String),
+}
+
+impl Range {
+    /// The part of the range from a value on, in the order of reading; `None` if it is empty. It includes the value,
+    /// and for `Below` in ascending order the bound, since DynamoDB has no range that includes one end only.
+    fn rest_from(&self, value: &str, descending: bool) -> Option<Self> {
+        let (least, most) = match self {
+            Self::All => (None, None),
+            Self::Prefix(prefix) => (Some(prefix.clone()), Some(format!("{prefix}\u{10FFFF}"))),
+            Self::Below(most) | Self::AtMost(most) => (None, Some(most.clone())),
+            Self::Between(least, most) => (Some(least.clone()), Some(most.clone())),
+            Self::AtLeast(least) => (Some(least.clone()), None),
+        };
+        let value = value.to_owned();
+        let (least, most) = if descending {
+            (least, Some(most.map_or(value.clone(), |most| most.min(value))))
+        } else {
+            (Some(least.map_or(value.clone(), |least| least.max(value))), most)
+        };
+        match (least, most) {
+            (Some(least), Some(most)) => (least <= most).then_some(Self::Between(least, most)),
+            (Some(least), None) => Some(Self::AtLeast(least)),
+            (None, Some(most)) => Some(Self::AtMost(most)),
+            (None, None) => Some(Self::All),
+        }
+    }
 }
 
 impl Source {
     /// A complete partition of an index, newest first.
     pub fn newest_first(index: &'static str, partition: (&'static str, String), order: &'static str) -> Self {
         Self { index: Some(index), partition, order, range: Range::All, descending: true }
+    }
+
+    /// The sort value of an item.
+    fn value_of<'a>(&self, item: &'a Item) -> &'a str {
+        item.get(self.order).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+    }
+
+    /// True if an item with the first sort value is read before one with the second.
+    fn is_before(&self, first: &str, second: &str) -> bool {
+        if self.descending { first > second } else { first < second }
+    }
+
+    /// The position of an item.
+    fn position_of(&self, item: &Item) -> Position {
+        Position::of(item, &self.key_attributes())
     }
 
     fn key_attributes(&self) -> Vec<&'static str> {
@@ -159,6 +214,8 @@ impl Table {
             Range::All => ("#partition = :partition", vec![]),
             Range::Prefix(prefix) => ("#partition = :partition AND begins_with(#order, :a)", vec![(":a", prefix)]),
             Range::Below(most) => ("#partition = :partition AND #order < :a", vec![(":a", most)]),
+            Range::AtMost(most) => ("#partition = :partition AND #order <= :a", vec![(":a", most)]),
+            Range::AtLeast(least) => ("#partition = :partition AND #order >= :a", vec![(":a", least)]),
             Range::Between(least, most) => {
                 ("#partition = :partition AND #order BETWEEN :a AND :b", vec![(":a", least), (":b", most)])
             }
@@ -173,7 +230,7 @@ impl Table {
             let invalid = start.is_some() && e.code() == Some("ValidationException");
             if invalid { DomainError::CursorInvalid.into() } else { service_error("listing rows", e) }
         })?;
-        let next = output.last_evaluated_key.map(|key| Position::of(&key, &source.key_attributes()));
+        let next = output.last_evaluated_key.map(|key| source.position_of(&key));
         Ok((output.items.unwrap_or_default(), next))
     }
 
@@ -187,32 +244,161 @@ impl Table {
         to_row: impl Fn(&Item) -> Option<RowKey>,
         accept: impl Fn(&Item, &R) -> bool,
     ) -> Result<Page<R>, Error> {
+        let feed = Feed { rest: Rest::From(start.clone()), ..Feed::of(source) };
+        self.page_of(vec![feed], limit, start, to_row, accept).await
+    }
+
+    /// As [`Table::page`], of several sources that are read as one list. They have the same index, sort attribute,
+    /// range and direction, and no two of their items have the same sort value: a position is the sort value of the
+    /// last item, from which every source continues, also one that was added since. Reads of each source little more
+    /// than its share of the page.
+    pub(crate) async fn merged_page<R: Read>(
+        &self,
+        sources: &[Source],
+        limit: usize,
+        start: Option<Position>,
+        to_row: impl Fn(&Item) -> Option<RowKey>,
+        accept: impl Fn(&Item, &R) -> bool,
+    ) -> Result<Page<R>, Error> {
+        let feeds = match &start {
+            None => sources.iter().map(Feed::of).collect(),
+            Some(start) => {
+                let value = start.value_in(sources).ok_or(DomainError::CursorInvalid)?;
+                sources.iter().map(|source| Feed::after(source, value)).collect()
+            }
+        };
+        self.page_of(feeds, limit, start, to_row, accept).await
+    }
+
+    async fn page_of<R: Read>(
+        &self,
+        mut feeds: Vec<Feed>,
+        limit: usize,
+        start: Option<Position>,
+        to_row: impl Fn(&Item) -> Option<RowKey>,
+        accept: impl Fn(&Item, &R) -> bool,
+    ) -> Result<Page<R>, Error> {
+        let Some(source) = feeds.first().map(|feed| feed.source.clone()) else {
+            return Ok(Page { items: Vec::new(), next: None, unreadable: 0 });
+        };
         let mut items = Vec::new();
         let mut position = start;
         let (mut examined, mut unreadable) = (0, 0);
         while examined < SCAN_LIMIT {
-            let (candidates, next) = self.query(source, STEP.min(limit + 1), position.as_ref()).await?;
+            let candidates = self.take(&mut feeds, STEP.min(limit + 1)).await?;
             examined += candidates.len();
             let keys: Vec<Option<RowKey>> = candidates.iter().map(&to_row).collect();
-            let found = self.get_many(keys.iter().flatten().cloned()).await?;
+            let found = self.rows_of(&source, &candidates, &keys).await?;
             for (candidate, key) in candidates.iter().zip(keys) {
                 let row = key.as_ref().and_then(|key| found.readable::<R>(key));
                 unreadable += usize::from(row.is_none() && key.is_some_and(|key| found.item(&key).is_some()));
-                let Some(row) = row.filter(|row| accept(candidate, row)) else {
-                    continue;
-                };
-                if items.len() == limit {
-                    // There is one more row, so the page ends before it.
-                    return Ok(Page { items, next: position, unreadable });
+                if let Some(row) = row.filter(|row| accept(candidate, row)) {
+                    if items.len() == limit {
+                        // There is one more row, so the page ends before it.
+                        return Ok(Page { items, next: position, unreadable });
+                    }
+                    items.push(row);
                 }
-                items.push(row);
-                position = Some(Position::of(candidate, &source.key_attributes()));
+                position = Some(source.position_of(candidate));
             }
-            position = next;
-            if position.is_none() || items.len() == limit {
-                return Ok(Page { items, next: position, unreadable });
+            if feeds.iter().all(Feed::is_at_end) {
+                return Ok(Page { items, next: None, unreadable });
+            }
+            if items.len() == limit {
+                break;
             }
         }
         Ok(Page { items, next: position, unreadable })
+    }
+
+    /// The rows that items of a source lead to. An index has keys only; an item of the table may be the row itself.
+    async fn rows_of(&self, source: &Source, items: &[Item], keys: &[Option<RowKey>]) -> Result<BatchResult, Error> {
+        let is_row = |(item, key): &(&Item, &Option<RowKey>)| source.index.is_none() && RowKey::of(item) == **key;
+        let (rows, other): (Vec<_>, Vec<_>) = items.iter().zip(keys).partition(is_row);
+        let mut found = self.get_many(other.into_iter().filter_map(|(_, key)| key.clone())).await?;
+        found.extend(rows.into_iter().map(|(row, _)| row.clone()));
+        Ok(found)
+    }
+
+    /// The next items of all feeds in order: `count` unless the feeds end.
+    async fn take(&self, feeds: &mut [Feed], count: usize) -> Result<Vec<Item>, Error> {
+        let share = if feeds.len() == 1 { count } else { count.div_ceil(feeds.len().max(1)) + SHARE_MARGIN };
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count {
+            try_join_all(feeds.iter_mut().map(|feed| self.refill(feed, share))).await?;
+            let next = feeds.iter_mut().filter(|feed| !feed.ready.is_empty());
+            let next = next.reduce(|first, other| if other.is_before(first) { other } else { first });
+            let Some(item) = next.and_then(|feed| feed.ready.pop_front()) else {
+                break;
+            };
+            taken.push(item);
+        }
+        Ok(taken)
+    }
+
+    /// Reads on in a source that has no item ready.
+    async fn refill(&self, feed: &mut Feed, share: usize) -> Result<(), Error> {
+        while feed.ready.is_empty()
+            && let Rest::From(position) = &feed.rest
+        {
+            let (items, next) = self.query(&feed.source, share, position.as_ref()).await?;
+            feed.ready = items.into_iter().filter(|item| feed.is_wanted(item)).collect();
+            feed.rest = next.map_or(Rest::Nothing, |next| Rest::From(Some(next)));
+        }
+        Ok(())
+    }
+}
+
+/// A source that is being read.
+struct Feed {
+    source: Source,
+    /// The last sort value of the page before, if the source was narrowed to what follows it.
+    after: Option<String>,
+    /// The bound of a source that is [`Range::Below`] it.
+    below: Option<String>,
+    /// Items that were read and not yet taken.
+    ready: VecDeque<Item>,
+    rest: Rest,
+}
+
+/// The part of a source that was not read yet.
+enum Rest {
+    /// What follows a position; everything if there is none.
+    From(Option<Position>),
+    Nothing,
+}
+
+impl Feed {
+    fn of(source: &Source) -> Self {
+        let below = if let Range::Below(most) = &source.range { Some(most.clone()) } else { None };
+        Self { source: source.clone(), after: None, below, ready: VecDeque::new(), rest: Rest::From(None) }
+    }
+
+    /// What follows a sort value in a source.
+    fn after(source: &Source, value: &str) -> Self {
+        let feed = Self { after: Some(value.to_owned()), ..Self::of(source) };
+        match source.range.rest_from(value, source.descending) {
+            Some(range) => Self { source: Source { range, ..feed.source }, ..feed },
+            None => Self { rest: Rest::Nothing, ..feed },
+        }
+    }
+
+    fn is_wanted(&self, item: &Item) -> bool {
+        let value = self.source.value_of(item);
+        self.after.as_deref().is_none_or(|after| self.source.is_before(after, value))
+            && self.below.as_deref().is_none_or(|most| value < most)
+    }
+
+    /// True if its next item comes before that of another; both have one.
+    fn is_before(&self, other: &Self) -> bool {
+        self.source.is_before(self.next_value(), other.next_value())
+    }
+
+    fn next_value(&self) -> &str {
+        self.ready.front().map_or("", |item| self.source.value_of(item))
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.ready.is_empty() && matches!(self.rest, Rest::Nothing)
     }
 }

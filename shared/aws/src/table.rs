@@ -155,7 +155,7 @@ impl Table {
 pub(crate) struct BatchResult(HashMap<RowKey, Item>);
 
 impl BatchResult {
-    fn extend(&mut self, items: impl Iterator<Item = Item>) {
+    pub fn extend(&mut self, items: impl Iterator<Item = Item>) {
         self.0.extend(items.filter_map(|item| Some((RowKey::of(&item)?, item))));
     }
 

@@ -12,7 +12,7 @@ use domain::search::Query;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{IndexRow, Item, RowKey};
-use crate::list::{Page, Position, Range, Source};
+use crate::list::{Page, Position, Range, SORT_KEY_LIMIT, Source};
 use crate::store::devices::DeviceFilter;
 use crate::store::{devices, users};
 use crate::table::Table;
@@ -78,9 +78,6 @@ impl Place {
         Position(BTreeMap::from(fields.map(|(name, value)| (name.to_owned(), value))))
     }
 }
-
-/// The most bytes of a sort key ("Service, account, and table quotas in Amazon DynamoDB").
-const SORT_KEY_LIMIT: usize = 1024;
 
 /// The end of the range of words with a prefix.
 fn last_word(prefix: &str) -> String {
