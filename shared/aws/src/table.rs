@@ -12,6 +12,7 @@ use domain::error::Error;
 use crate::clients::Clients;
 use crate::commit::{Commit, Committed, Transaction};
 use crate::item::{Item, Read, RowKey, from_item, log_unreadable};
+use crate::store::event_shards::KeptShards;
 
 /// The names of the two tables.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub struct TableNames {
 pub struct Table {
     pub(crate) client: aws_sdk_dynamodb::Client,
     pub(crate) names: TableNames,
+    pub(crate) kept_shards: KeptShards,
     sleep: SharedAsyncSleep,
 }
 
@@ -46,7 +48,12 @@ impl Table {
     /// The tables by name.
     #[must_use]
     pub fn new(clients: &Clients, names: TableNames) -> Self {
-        Self { client: clients.dynamodb.clone(), names, sleep: clients.sleep.clone() }
+        Self {
+            client: clients.dynamodb.clone(),
+            names,
+            kept_shards: KeptShards::default(),
+            sleep: clients.sleep.clone(),
+        }
     }
 
     /// One row, by a consistent read.
@@ -118,7 +125,8 @@ impl Table {
     /// `Conflict` if a row had changed, a name was taken, or another transaction was in progress on the same
     /// rows: nothing was changed, and the caller starts over from its reads.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
-        let Transaction { token, items, event_index, committed } = commit.finish(&self.names)?;
+        let Transaction { token, items, event_index, committed } =
+            self.in_event_shards(commit).await.finish(&self.names)?;
         let mut repeat = 0;
         loop {
             let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));

@@ -2,16 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::WorkspaceId;
-use domain::error::Error;
-use domain::models::event_shards::{EventShards, MOST_SHARDS};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::Duration;
+use domain::error::Error;
+use domain::models::event::Event;
+use domain::models::event_shards::{EventShards, MOST_SHARDS};
+use domain::{Time, WorkspaceId};
+
+use crate::commit::Commit;
 use crate::item::{Item, Row, RowKey, from_item, keeps_stored_row, log_unreadable};
 use crate::list::{Range, Source};
 use crate::table::Table;
 
 keeps_stored_row!(EventShards);
 
+/// How long a writer goes by the number that it has read.
+const KEPT: Duration = Duration::seconds(20);
+/// The most days of which a process keeps the number.
+const KEPT_DAYS: usize = 1_000;
 /// The most days of one query.
 const DAYS_AT_ONCE: usize = 1_000;
 
@@ -60,7 +69,71 @@ impl ShardsByDay {
     }
 }
 
+/// A day of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EventDay {
+    workspace: WorkspaceId,
+    day: String,
+}
+
+impl EventDay {
+    pub fn of(event: &Event) -> Self {
+        Self { workspace: event.workspace_id, day: event.created_at.day() }
+    }
+}
+
+/// The numbers of shards that a process has read lately, with the time of the event for which they were read. Clones
+/// share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptShards(Arc<Mutex<BTreeMap<EventDay, (u8, Time)>>>);
+
+impl KeptShards {
+    fn get(&self, day: &EventDay) -> Option<(u8, Time)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(day).copied()
+    }
+
+    fn keep(&self, day: EventDay, shards: u8, at: Time) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_DAYS {
+            kept.clear();
+        }
+        kept.insert(day, (shards, at));
+    }
+}
+
 impl Table {
+    /// Puts the new events of a commit into shards. By an earlier number of shards they are found as well, so this
+    /// never fails.
+    pub(crate) async fn in_event_shards(&self, commit: Commit) -> Commit {
+        let mut shards = BTreeMap::new();
+        for (day, at) in commit.event_days() {
+            let number = self.event_shards_at(&day, at).await;
+            shards.insert(day, number);
+        }
+        commit.in_shards(&shards)
+    }
+
+    async fn event_shards_at(&self, day: &EventDay, at: Time) -> u8 {
+        let kept = self.kept_shards.get(day);
+        if let Some((shards, read_at)) = kept
+            && at < read_at.plus(KEPT)
+            && read_at < at.plus(KEPT)
+        {
+            return shards;
+        }
+        match self.get::<EventShards>(&event_shards_key(day.workspace, &day.day)).await {
+            Ok(row) => {
+                let shards = row.map_or(1, |row| row.shards);
+                self.kept_shards.keep(day.clone(), shards, at);
+                shards
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the number of shards of a day's events was not read");
+                kept.map_or(1, |(shards, _)| shards)
+            }
+        }
+    }
+
     /// The number of shards of each of these days.
     pub(crate) async fn event_shards_of(
         &self,

@@ -1,5 +1,6 @@
 //! Events: the audit record, the outbox and the public feed.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::Duration;
 use domain::error::Error;
 use domain::ids::timed_uuid;
@@ -53,6 +54,16 @@ pub fn events_of_user(workspace: WorkspaceId, id: UserId) -> String {
 #[must_use]
 pub fn events_of_type(workspace: WorkspaceId, event_type: EventType, shard: u8) -> String {
     in_shard(format!("{workspace}#{event_type}"), shard)
+}
+
+/// The attributes of an event's row that name its shard.
+pub(crate) fn keys_in_shard(event: &Event, shard: u8) -> [(String, AttributeValue); 2] {
+    let Event { workspace_id, event_type, created_at, .. } = event;
+    let partitions = [
+        ("pk", events_of_day(*workspace_id, &created_at.day(), shard)),
+        ("of_type", events_of_type(*workspace_id, *event_type, shard)),
+    ];
+    partitions.map(|(name, partition)| (name.to_owned(), AttributeValue::S(partition)))
 }
 
 /// The shard of an event's row as it was read; 0 for a new event.

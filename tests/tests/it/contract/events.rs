@@ -1,6 +1,6 @@
 //! Events and their actors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws::{Commit, DeviceFilter, EventFilter, UserFilter};
 use chrono::Duration;
@@ -244,6 +244,37 @@ async fn pages_continue_over_shards_and_events_that_were_added_between_them() {
         assert!(all.len() > found.len() && all.ends_with(&found), "the added events come first");
         assert!(all.iter().rev().is_sorted_by_key(|event| event.event_id));
     }
+}
+
+#[tokio::test]
+async fn a_writer_follows_the_number_of_shards_after_20_seconds_and_its_events_are_found_before_and_after() {
+    let store = &TestStore::start().await;
+    let mut case = Case::new(store);
+    let shards_used = |events: &[Event]| {
+        let rows = rows::all(&store.bench, rows::MAIN);
+        let of = |event: &Event| rows.keys().find(|key| key.ends_with(&event.event_id.to_string())).cloned();
+        events
+            .iter()
+            .filter_map(of)
+            .map(|key| key.split(" | ").next().map(str::to_owned))
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    let mut created: Vec<Event> = Vec::new();
+    for (shards, later, used) in [(1, 0, 1), (4, 19, 1), (4, 1, 4), (8, 21, 8)] {
+        set_shards(&case, shards);
+        case.later(Duration::seconds(later));
+        let events: Vec<Event> = (0..8).map(|_| case.context().event(EventType::KeyCreated)).collect();
+        for event in &events {
+            store.table.commit(Commit::with_event(event)).await.expect("the row is new");
+        }
+        assert_eq!(shards_used(&events), used, "{shards} shards, {later} s later");
+        created.extend(events);
+    }
+    let (case, filter) = (&case, &any_event(&case, &created));
+    let page = |start| async move { case.table.list_events(case.workspace, filter, 5, start).await };
+    let found = list_all_pages(page, nothing).await;
+    assert_eq!(found, created.iter().rev().cloned().collect::<Vec<_>>());
 }
 
 #[tokio::test]
