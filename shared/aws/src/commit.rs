@@ -6,12 +6,15 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use domain::error::Error;
 use domain::models::event::Event;
+use domain::models::event_shards::shard_of;
 use domain::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
 use crate::details;
 use crate::item::{Difference, IndexRow, Item, Row, RowKey, stored, to_full_item, to_item};
+use crate::store::event_shards::EventDay;
+use crate::store::events::keys_in_shard;
 use crate::store::last_logins::LOGIN_DAY;
 use crate::table::TableNames;
 
@@ -26,6 +29,8 @@ pub struct Commit {
     parts: Vec<WriteItem>,
     fault: Option<Error>,
     event_index: Option<usize>,
+    /// New events, by the index of their items.
+    events: Vec<(usize, Event)>,
     /// Time of the recorded change; `None` without an event.
     event_time: Option<Time>,
     /// The changed rows' new versions.
@@ -146,7 +151,7 @@ impl Commit {
         let mut commit = Self::without_event(event.event_id);
         commit.event_index = Some(0);
         commit.event_time = Some(event.created_at);
-        commit.put(event)
+        commit.put_event(event)
     }
 
     /// A commit of a change set. `id` is the identifier of its first event; further events get the following ones.
@@ -156,7 +161,7 @@ impl Commit {
         commit.event_index = (!change.events.is_empty()).then_some(0);
         commit.event_time = change.events.first().map(|event| event.created_at);
         for (n, event) in change.events.iter().enumerate() {
-            commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
+            commit = commit.put_event(&Event { event_id: id.nth(n), ..event.clone() });
         }
         commit = match &change.user {
             // If a change set has a user, its rule has decided by them, so their row is guarded even if it does not
@@ -211,6 +216,7 @@ impl Commit {
             parts: Vec::new(),
             fault: None,
             event_index: None,
+            events: Vec::new(),
             event_time: None,
             versions: BTreeMap::new(),
         }
@@ -224,6 +230,27 @@ impl Commit {
             self.put_index_row(&index_row);
         }
         self.all_absent(row.required_absent())
+    }
+
+    fn put_event(mut self, event: &Event) -> Self {
+        self.events.push((self.parts.len(), event.clone()));
+        self.put(event)
+    }
+
+    /// The days on which it has new events.
+    pub(crate) fn event_days(&self) -> BTreeMap<EventDay, Time> {
+        self.events.iter().map(|(_, event)| (EventDay::of(event), event.created_at)).collect()
+    }
+
+    /// Puts its new events into the shards of their days.
+    pub(crate) fn in_shards(mut self, shards: &BTreeMap<EventDay, u8>) -> Self {
+        for (at, event) in &self.events {
+            let shard = shard_of(event.event_id, shards.get(&EventDay::of(event)).copied().unwrap_or(1));
+            if let Some(WriteItem::Put { item, .. }) = self.parts.get_mut(*at) {
+                item.extend(keys_in_shard(event, shard));
+            }
+        }
+        self
     }
 
     /// Puts a row whether or not it exists: for bookkeeping rows whose earlier state does not matter.

@@ -17,7 +17,8 @@
 //! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
 //! | its push token | the device's | `PUSH` | `due` until its endpoint works |
 //! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
-//! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
+//! | event | `EVENT#{workspace}#{day}`; `EVENT#{workspace}#{day}#{shard}` in a shard above 0 | `{event}` | `device-events`, `user-events`, `type-events` |
+//! | number of shards of a day's events, if more than one | `EVENTS#{workspace}` | `{day}` | |
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
 //! | personal access token | `TOKEN#{short}` | `TOKEN` | time to live once ended |
@@ -65,6 +66,7 @@ pub mod attachments;
 pub mod commands;
 pub mod devices;
 pub mod due;
+pub mod event_shards;
 pub mod events;
 pub mod idempotency;
 pub mod issuer_keys;

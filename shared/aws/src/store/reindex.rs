@@ -6,6 +6,7 @@ use domain::error::Error;
 use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::Event;
+use domain::models::event_shards::EventShards;
 use domain::models::job::Job;
 use domain::models::key::ApiKey;
 use domain::models::member::Member;
@@ -83,6 +84,7 @@ impl StoredRow {
             ("DEVICE", "PUSH") => self.plan_of::<PushToken>(id),
             ("IDENTIFIER", "CLAIM") => self.plan_of::<IdentifierClaim>(id),
             ("EVENT", _) => self.plan_of::<Event>(id),
+            ("EVENTS", _) => self.plan_of::<EventShards>(id),
             ("KEY", "KEY") => self.plan_of::<ApiKey>(id),
             ("MEMBER", _) => self.plan_of::<Member>(id),
             ("TOKEN", "TOKEN") => self.plan_of::<Token>(id),

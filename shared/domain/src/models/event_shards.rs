@@ -1,0 +1,42 @@
+//! Shards of a day's events.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{EventId, WorkspaceId};
+use crate::stored::Stored;
+
+/// The most shards of a day.
+pub const MOST_SHARDS: u8 = 64;
+
+/// The number of shards over which a workspace's events of a day are spread. It only grows, so that an event is in one
+/// of the shards of its day whichever number its writer knew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventShards {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The day, `YYYY-MM-DD`.
+    pub day: String,
+    /// The number of shards, a power of two.
+    pub shards: u8,
+    /// Version for optimistic locking: increases by one with each change.
+    pub version: u64,
+    /// The row as read from the store.
+    #[serde(skip)]
+    pub stored: Stored,
+}
+
+/// The shard of an event among this many.
+#[must_use]
+pub fn shard_of(id: EventId, shards: u8) -> u8 {
+    // Identifiers end in random bits.
+    id.0.as_bytes()[15] % shards.max(1)
+}
+
+/// The shards in which an event of a day with this many may be, whichever number its writer knew.
+#[must_use]
+pub fn possible_shards(id: EventId, shards: u8) -> BTreeSet<u8> {
+    let known = std::iter::successors(Some(1_u8), |known| known.checked_mul(2)).take_while(|known| *known <= shards);
+    known.map(|known| shard_of(id, known)).collect()
+}
