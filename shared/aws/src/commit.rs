@@ -90,6 +90,13 @@ enum WriteItem {
         time: Time,
         version: Option<u64>,
     },
+    /// Adds to numbers of a row whatever they are.
+    Add {
+        key: Item,
+        numbers: BTreeMap<String, u64>,
+        /// The other attributes of the row, if it is new.
+        rest: Item,
+    },
     Delete {
         key: Item,
         version: Option<u64>,
@@ -179,7 +186,8 @@ impl Commit {
             _ => commit.apply(device),
         });
         commit = commit.edit_all(&change.attachments).edit_all(&change.push_token).edit_all(&change.claims);
-        commit = commit.edit_all(&change.commands).edit_all(&change.offers).edit_all(&change.usage);
+        commit = commit.edit_all(&change.commands).edit_all(&change.offers);
+        commit = change.usage.iter().fold(commit, Self::add_usage);
         commit = commit.edit_all(&change.profile).edit_all(&change.job);
         commit = change.offers.iter().fold(commit, |commit, invitation| commit.delete_code_if_ended(&invitation.after));
         if let (Some(code), Some(made)) = (&change.secrets.code, change.new_offer()) {
@@ -453,6 +461,13 @@ impl Commit {
         self
     }
 
+    /// Adds to numbers of a row without a condition. `rest` are the other attributes of the row, if it is new.
+    #[must_use]
+    pub(crate) fn add_numbers(mut self, key: &RowKey, numbers: BTreeMap<String, u64>, rest: Item) -> Self {
+        self.parts.push(WriteItem::Add { key: key.attributes(), numbers, rest });
+        self
+    }
+
     /// Makes the commit fail with an error.
     #[must_use]
     pub(crate) fn fail_with(mut self, fault: Error) -> Self {
@@ -517,6 +532,7 @@ impl Commit {
             WriteItem::Update { key, .. }
             | WriteItem::UpdateDetails { key, .. }
             | WriteItem::SetTime { key, .. }
+            | WriteItem::Add { key, .. }
             | WriteItem::Delete { key, .. }
             | WriteItem::Release { key, .. }
             | WriteItem::Check { key, .. }
@@ -648,6 +664,9 @@ impl WriteItem {
             WriteItem::SetTime { key, attribute, time, version } => {
                 item.update(time_update(names, key, attribute, time, version).map_err(broken)?).build()
             }
+            WriteItem::Add { key, numbers, rest } => {
+                item.update(addition(names, key, numbers, rest).map_err(broken)?).build()
+            }
             WriteItem::Delete { key, version } => {
                 let mut delete = Delete::builder().table_name(&names.main).set_key(Some(key));
                 if let Some(version) = version {
@@ -715,6 +734,27 @@ fn time_update(
             .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
             .build(),
     }
+}
+
+fn addition(
+    names: &TableNames,
+    key: Item,
+    numbers: BTreeMap<String, u64>,
+    rest: Item,
+) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
+    let mut update = Update::builder().table_name(&names.main).set_key(Some(key));
+    let mut clauses = Clauses::default();
+    for (at, (name, value)) in rest.into_iter().enumerate() {
+        clauses.set.push(format!("#s{at} = if_not_exists(#s{at}, :s{at})"));
+        update = update.expression_attribute_names(format!("#s{at}"), name);
+        update = update.expression_attribute_values(format!(":s{at}"), value);
+    }
+    for (at, (name, number)) in numbers.into_iter().enumerate() {
+        clauses.add.push(format!("#a{at} :a{at}"));
+        update = update.expression_attribute_names(format!("#a{at}"), name);
+        update = update.expression_attribute_values(format!(":a{at}"), AttributeValue::N(number.to_string()));
+    }
+    update.update_expression(clauses.join()).build()
 }
 
 fn secrets_update(

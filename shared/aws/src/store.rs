@@ -7,7 +7,8 @@
 //! | user | `USER#{workspace}#{user}` | `USER` | `created`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted; `due` while a deployment waits |
 //! | user's scim attributes | the user's | `SCIM` | |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
-//! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
+//! | workspace's usage of a month | `USAGE#{workspace}#{shard}` | `{month}` | |
+//! | workspace's usage of a month by an earlier release | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
 //! | messages sent to a recipient | `SENT#{workspace}#{hash}` | `{channel}#{purpose}` | time to live |
 //! | messages of a day | `QUOTA#{workspace}#{channel}#{shard}` | `{day}` | time to live |
@@ -17,7 +18,8 @@
 //! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
 //! | its push token | the device's | `PUSH` | `due` until its endpoint works |
 //! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
-//! | event | `EVENT#{workspace}#{day}`; `EVENT#{workspace}#{day}#{shard}` in a shard above 0 | `{event}` | `device-events`, `user-events`, `type-events` |
+//! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
+//! | event of a busy day, in a shard above 0 | `EVENT#{workspace}#{day}#{shard}` | `{event}` | the same |
 //! | number of shards of a day's events, if more than one | `EVENTS#{workspace}` | `{day}` | |
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |

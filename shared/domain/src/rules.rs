@@ -10,6 +10,7 @@ pub mod context;
 pub mod credentials;
 pub mod deployments;
 pub mod devices;
+pub mod event_shards;
 pub mod exports;
 pub mod health;
 pub mod jobs;

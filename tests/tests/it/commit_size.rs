@@ -360,8 +360,8 @@ fn expect_change_fits(change: &ChangeSet) -> usize {
     if let Some(edited) = &change.user {
         expect_small(&edited.after);
     }
-    for edited in &change.usage {
-        expect_small(&edited.after);
+    for added in &change.usage {
+        expect_small(added);
     }
     len
 }
@@ -800,8 +800,6 @@ fn check_in_commit(user: &User, phones: &[DeviceWithCommands]) -> Commit {
         commands: phone.open_commands.clone(),
         user: Some(check_in::CheckInUser { user: user.clone(), other_devices: devices(others) }),
         settings: Some(WorkspaceSettings { check_in_minutes: Some(1439), ..WorkspaceSettings::default() }),
-        usage: None,
-        total: None,
     };
     let CheckIn::Changed { change, token } = check_in::check_in(&device, &report, &found, &context()) else {
         panic!("all of it is new");
@@ -835,10 +833,10 @@ fn a_check_in_that_delivers_everything_and_locks_the_user_has_two_dozen_items() 
     let mut user = user(plain_user());
     let phones = [CommandState::Queued; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
-    // Events: the device updated, usage reported, a configuration installed, five commands delivered,
+    // Events: the device updated, a configuration installed, five commands delivered,
     // the user locked. Rows: the user with the day when they were last seen, three phones, five commands, two counts of
     // usage, and the token.
-    assert_eq!(check_in_commit(&user, &phones).len(), 9 + 2 + 3 + 5 + 2 + 1);
+    assert_eq!(check_in_commit(&user, &phones).len(), 8 + 2 + 3 + 5 + 2 + 1);
 }
 
 #[test]

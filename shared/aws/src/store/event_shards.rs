@@ -1,14 +1,13 @@
 //! The number of shards of a day's events.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::Duration;
 use domain::error::Error;
 use domain::models::event::Event;
-use domain::models::event_shards::{EventShards, MOST_SHARDS};
-use domain::{Time, WorkspaceId};
+use domain::models::event_shards::{EventShards, KNOWN_FOR, MOST_SHARDS};
+use domain::rules::event_shards::{days_of_raise, raise};
+use domain::{EventId, Time, WorkspaceId};
 
 use crate::commit::Commit;
 use crate::item::{Item, Row, RowKey, from_item, keeps_stored_row, log_unreadable};
@@ -17,8 +16,8 @@ use crate::table::Table;
 
 keeps_stored_row!(EventShards);
 
-/// How long a writer goes by the number that it has read.
-const KEPT: Duration = Duration::seconds(20);
+/// The most commits that go by a number that was read: the events of a long run may all have the time of its beginning.
+const KEPT_COMMITS: u32 = 100;
 /// The most days of which a process keeps the number.
 const KEPT_DAYS: usize = 1_000;
 /// The most days of one query.
@@ -82,14 +81,33 @@ impl EventDay {
     }
 }
 
-/// The numbers of shards that a process has read lately, with the time of the event for which they were read. Clones
-/// share them.
+/// A number of shards that was read.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    shards: u8,
+    /// Time of the event for which it was read.
+    at: Time,
+    /// Commits that went by it.
+    commits: u32,
+}
+
+impl Kept {
+    fn holds_at(&self, at: Time) -> bool {
+        self.commits < KEPT_COMMITS && at < self.at.plus(KNOWN_FOR) && self.at < at.plus(KNOWN_FOR)
+    }
+}
+
+/// The numbers of shards that a process has read lately. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KeptShards(Arc<Mutex<BTreeMap<EventDay, (u8, Time)>>>);
+pub(crate) struct KeptShards(Arc<Mutex<BTreeMap<EventDay, Kept>>>);
 
 impl KeptShards {
-    fn get(&self, day: &EventDay) -> Option<(u8, Time)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(day).copied()
+    /// The number for one more commit.
+    fn take(&self, day: &EventDay) -> Option<Kept> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.get_mut(day)?;
+        kept.commits += 1;
+        Some(*kept)
     }
 
     fn keep(&self, day: EventDay, shards: u8, at: Time) {
@@ -97,7 +115,7 @@ impl KeptShards {
         if kept.len() >= KEPT_DAYS {
             kept.clear();
         }
-        kept.insert(day, (shards, at));
+        kept.insert(day, Kept { shards, at, commits: 0 });
     }
 }
 
@@ -114,12 +132,9 @@ impl Table {
     }
 
     async fn event_shards_at(&self, day: &EventDay, at: Time) -> u8 {
-        let kept = self.kept_shards.get(day);
-        if let Some((shards, read_at)) = kept
-            && at < read_at.plus(KEPT)
-            && read_at < at.plus(KEPT)
-        {
-            return shards;
+        let kept = self.kept_shards.take(day);
+        if let Some(kept) = kept.filter(|kept| kept.holds_at(at)) {
+            return kept.shards;
         }
         match self.get::<EventShards>(&event_shards_key(day.workspace, &day.day)).await {
             Ok(row) => {
@@ -129,9 +144,31 @@ impl Table {
             }
             Err(error) => {
                 tracing::warn!(%error, "the number of shards of a day's events was not read");
-                kept.map_or(1, |(shards, _)| shards)
+                kept.map_or(1, |kept| kept.shards)
             }
         }
+    }
+
+    /// Doubles the shards of the day of these events, of which a partition was busy at `seen_at`; see [`raise`].
+    ///
+    /// # Errors
+    /// `Conflict` if it was raised at the same time.
+    pub async fn raise_event_shards(
+        &self,
+        workspace: WorkspaceId,
+        (day, seen_at): (Time, Time),
+        most: u8,
+        (now, id): (Time, EventId),
+    ) -> Result<(), Error> {
+        let keys = days_of_raise(day).map(|day| event_shards_key(workspace, &day)).collect();
+        let rows = self.rows_with::<EventShards>(keys).await?.into_iter();
+        let known = rows.map(|row| (row.day.clone(), row)).collect();
+        let raised = raise(&known, workspace, (day, seen_at), most, now);
+        if raised.is_empty() {
+            return Ok(());
+        }
+        let commit = raised.iter().fold(Commit::without_event(id), Commit::apply);
+        self.commit(commit).await.map(drop)
     }
 
     /// The number of shards of each of these days.

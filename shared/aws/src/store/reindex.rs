@@ -14,7 +14,6 @@ use domain::models::offer::Offer;
 use domain::models::profile::{Profile, ProfileAssignment};
 use domain::models::source::DataSource;
 use domain::models::token::Token;
-use domain::models::usage::Usage;
 use domain::models::user::User;
 use domain::models::webhook::{Delivery, Webhook};
 use domain::models::workspace::Workspace;
@@ -76,7 +75,6 @@ impl StoredRow {
             ("WORKSPACE", "WORKSPACE") => self.plan_of::<Workspace>(id),
             ("USER", "USER") => self.plan_of::<User>(id),
             ("USER", "SCIM") => self.plan_of::<ScimAttributes>(id),
-            ("USER", "USAGE") | ("USAGE", _) => self.plan_of::<Usage>(id),
             ("USER", "INVITATION") => self.plan_of::<Offer>(id),
             ("DEVICE", "DEVICE") => self.plan_of::<Device>(id),
             ("DEVICE", "BELONGINGS") => self.plan_of::<DeviceAttachments>(id),
@@ -94,7 +92,8 @@ impl StoredRow {
             ("WEBHOOKS", "WEBHOOK") => self.plan_of::<Webhook>(id),
             ("DELIVERIES", "DELIVERY") => self.plan_of::<Delivery>(id),
             ("JOB", "JOB") => self.plan_of::<Job>(id),
-            // Index rows, and rows that are created, replaced and deleted but never changed.
+            // Index rows, rows that are created, replaced and deleted but never changed, and usage, to which is added
+            // whatever it counts.
             _ => return None,
         })
     }

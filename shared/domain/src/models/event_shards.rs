@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Time;
 use crate::ids::{EventId, WorkspaceId};
 use crate::stored::Stored;
 
 /// The most shards of a day.
 pub const MOST_SHARDS: u8 = 64;
+
+/// How long a writer goes by a number of shards that it has read.
+pub const KNOWN_FOR: Duration = Duration::seconds(20);
 
 /// The number of shards over which a workspace's events of a day are spread. It only grows, so that an event is in one
 /// of the shards of its day whichever number its writer knew.
@@ -20,6 +25,8 @@ pub struct EventShards {
     pub day: String,
     /// The number of shards, a power of two.
     pub shards: u8,
+    /// Time of the last raise.
+    pub raised_at: Time,
     /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
     /// The row as read from the store.

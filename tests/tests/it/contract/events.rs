@@ -134,6 +134,7 @@ fn set_shards(case: &Case<'_>, shards: u8) {
         workspace_id: case.workspace,
         day: case.now.day(),
         shards,
+        raised_at: case.now,
         version: 1,
         stored: Stored::default(),
     };
