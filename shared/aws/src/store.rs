@@ -7,7 +7,7 @@
 //! | user | `USER#{workspace}#{user}` | `USER` | `created`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted; `due` while a deployment waits |
 //! | user's scim attributes | the user's | `SCIM` | |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
-//! | workspace's usage of a month | `USAGE#{workspace}#{shard}` | `{month}` | |
+//! | workspace's usage of a month | `USAGE#{workspace}#{shard}` | `{month}#{number}` | |
 //! | workspace's usage of a month by an earlier release | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
 //! | messages sent to a recipient | `SENT#{workspace}#{hash}` | `{channel}#{purpose}` | time to live |
@@ -32,7 +32,8 @@
 //! | its staged rows | the source's | `STAGED#{job}#{attempt}#{number}` | time to live |
 //! | by what their users are known | the source's | `KEYS#{job}#{attempt}#{number}` | time to live |
 //! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while a former secret signs |
-//! | delivery | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
+//! | delivery | `DELIVERIES#{workspace}#{webhook}#{shard}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
+//! | delivery by an earlier release | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | the same |
 //! | webhooks' call slot | `CALLSLOT#{workspace}#{number}` | `SLOT` | time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while it runs; time to live once ended |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |

@@ -2182,7 +2182,7 @@ async fn the_audit_finds_inconsistent_rows() {
         (&event("user.suspended"), "/job_id", Value::Null),
         (&event("user.invited"), "/private", json!({"reason": "he asked for it"})),
         (&event("user.purged"), "/event_type", json!("user.updated")),
-        (&("| 2026-12", "month", json!("2026-12")), "/calls", json!(2)),
+        (&("| 2026-12#", "month", json!("2026-12")), "/calls", json!(2)),
         (&("| USAGE#", "month", json!("2026-12")), "/calls", json!(4)),
         (&job, "/tally/changed", json!(2)),
         (&job, "/due_at", json!("2026-12-24T08:00:00.000Z")),

@@ -11,7 +11,7 @@ use domain::error::Error;
 use domain::models::usage::{Counts, TOTAL_SHARDS, Usage, UsageKind, UsageScope, add};
 use domain::stored::Stored;
 use domain::{UserId, WorkspaceId};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::future::try_join_all;
 
 use crate::commit::Commit;
 use crate::item::{Item, Read, Row, RowKey, to_item};
@@ -25,10 +25,16 @@ pub const USAGE: &str = "USAGE#";
 /// The map of counts of the release before.
 const COUNTS: &str = "counts";
 
+/// The partitions of a workspace's usage.
+const PARTITIONS: u8 = 16;
+
+/// The shards of the release before.
+const FORMER_SHARDS: usize = 64;
+
 /// The partition of a shard of a workspace's usage.
 #[must_use]
 pub fn workspace_usage_partition(workspace: WorkspaceId, shard: u8) -> String {
-    format!("{}#{shard}", former_partition(workspace))
+    format!("{}#{}", former_partition(workspace), shard % PARTITIONS)
 }
 
 /// The one partition of all shards in the release before, where a sort key is the month and the shard.
@@ -41,7 +47,9 @@ fn former_partition(workspace: WorkspaceId) -> String {
 pub fn usage_key(workspace: WorkspaceId, of: UsageScope, month: &str) -> RowKey {
     match of {
         UsageScope::User(id) => RowKey::new(users::user_key(workspace, id).pk, format!("{USAGE}{month}")),
-        UsageScope::Shard(shard) => RowKey::new(workspace_usage_partition(workspace, shard), month),
+        UsageScope::Shard(shard) => {
+            RowKey::new(workspace_usage_partition(workspace, shard), format!("{month}#{shard:03}"))
+        }
     }
 }
 
@@ -84,9 +92,6 @@ impl Row for Usage {
 
 /// The most months that are shown.
 pub const MONTHS: usize = 24;
-
-/// Queries of a workspace's usage that are made at once.
-const QUERIES: usize = 16;
 
 impl Commit {
     /// Adds usage to the row of the same month.
@@ -133,13 +138,14 @@ impl Table {
 
     /// The workspace's counts by month, for the latest [`MONTHS`] with usage.
     pub async fn workspace_usage(&self, workspace: WorkspaceId) -> Result<BTreeMap<String, Counts>, Error> {
-        let shards = (0..TOTAL_SHARDS).map(|shard| (workspace_usage_partition(workspace, shard), MONTHS));
-        let former = (former_partition(workspace), MONTHS * usize::from(TOTAL_SHARDS));
-        let rows = shards.chain([former]).map(|(partition, limit)| async move {
-            let source = Source { range: Range::All, ..Source::in_partition(partition, "") };
-            self.rows::<Usage>(&source, limit, None).await.map(|page| page.items)
-        });
-        let rows: Vec<Vec<Usage>> = stream::iter(rows).buffered(QUERIES).try_collect().await?;
+        let shards = usize::from(TOTAL_SHARDS) / usize::from(PARTITIONS);
+        let partitions = (0..PARTITIONS).map(|number| (workspace_usage_partition(workspace, number), shards));
+        let rows =
+            partitions.chain([(former_partition(workspace), FORMER_SHARDS)]).map(|(partition, shards)| async move {
+                let source = Source { range: Range::All, ..Source::in_partition(partition, "") };
+                self.rows::<Usage>(&source, MONTHS * shards, None).await.map(|page| page.items)
+            });
+        let rows = try_join_all(rows).await?;
         let mut months = by_month(rows.into_iter().flatten());
         // Earlier months may be incomplete.
         while months.len() > MONTHS {

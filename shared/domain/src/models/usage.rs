@@ -32,9 +32,9 @@ const COUNT_LIMIT: i64 = 1_000_000_000_000;
 /// Characters of a month: `2026-11`.
 const MONTH_LENGTH: usize = 7;
 
-/// The number of shards of a workspace's totals, each a partition: transactions that write one row at the same time
+/// The number of shards of a workspace's totals, each a row of a month: transactions that write one row at the same time
 /// conflict, so the reports of many phones are spread over many rows.
-pub const TOTAL_SHARDS: u8 = 64;
+pub const TOTAL_SHARDS: u16 = 256;
 
 /// Counts by kind.
 pub type Counts = BTreeMap<UsageKind, u64>;
@@ -91,7 +91,7 @@ impl UsageScope {
     /// reports are spread evenly, and what counts a report again, as after a conflict, needs no other shard.
     #[must_use]
     pub fn shard_of(user: UserId) -> Self {
-        Self::Shard(user.0.as_bytes()[15] % TOTAL_SHARDS)
+        Self::Shard(user.0.as_bytes()[15])
     }
 }
 

@@ -103,9 +103,9 @@ fn usage_counts_in_the_month_of_its_report_in_utc() {
 
 #[test]
 fn each_user_counts_in_one_shard_of_the_total_and_all_shards_are_used() {
-    let shards: std::collections::BTreeSet<u8> = (0..100)
+    let shards: std::collections::BTreeSet<u16> = (0..300)
         .map(|n| match UsageScope::shard_of(UserId(Uuid::from_u128(n))) {
-            UsageScope::Shard(shard) => shard,
+            UsageScope::Shard(shard) => u16::from(shard),
             UsageScope::User(_) => panic!("a shard"),
         })
         .collect();
