@@ -305,6 +305,7 @@ impl Commit {
                 let mut known = before.index_rows();
                 known.retain(|index_row| !replaced.iter().any(|(_, sk)| *sk == index_row.key.sk));
                 self.edit_index_rows(&known, &after.index_rows());
+                self.remove_former_index_rows(&before.former_index_rows(), &after.former_index_rows());
                 let known = before.required_absent();
                 return self.all_absent(after.required_absent().into_iter().filter(|key| !known.contains(key)));
             }
@@ -395,7 +396,7 @@ impl Commit {
 
     /// Deletes a row by its key, unconditionally.
     #[must_use]
-    pub(crate) fn remove(mut self, key: &RowKey) -> Self {
+    pub fn remove(mut self, key: &RowKey) -> Self {
         self.parts.push(WriteItem::Delete { key: key.attributes(), version: None });
         self
     }
@@ -584,6 +585,14 @@ impl Commit {
         }
         for new in after.difference(before) {
             self.put_index_row(new);
+        }
+    }
+
+    /// Removes index rows of an earlier release that a row no longer has, whether or not they are there. Unique ones have
+    /// rules of their own: see `usernames.rs`.
+    fn remove_former_index_rows(&mut self, before: &BTreeSet<IndexRow>, after: &BTreeSet<IndexRow>) {
+        for gone in before.difference(after).filter(|gone| !gone.unique) {
+            self.parts.push(WriteItem::Delete { key: gone.key.attributes(), version: None });
         }
     }
 

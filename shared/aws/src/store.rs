@@ -53,7 +53,8 @@
 //! | what a profile is called (profile) | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
 //! | day of a user's last login (user) | the user's | `SEEN` | `list`, `login_day`: in the index `seen` |
 //! | day of a device's last login (device) | the device's | `SEEN` | `list`, `login_day`: in the index `seen` |
-//! | search word (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
+//! | search word (user, device) | `WORD#{workspace}#{kind}#{letter}#{shard}` | `{word}#{id}` | `letter` begins the word |
+//! | search word by an earlier release (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code (invitation) | `CODE#{hash}` | `CODE` | the code's owner; unique |
 //! | text message (invitation) | `MESSAGE#{message}` | `MESSAGE` | the message's owner, once SNS has accepted it |
 //! | endpoint's holder (device) | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |

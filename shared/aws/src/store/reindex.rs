@@ -146,6 +146,14 @@ impl Plan {
 }
 
 impl Table {
+    /// The index rows of an earlier release that a row still has, but for the unique ones, to be removed with the row.
+    pub async fn former_index_rows<R: Row>(&self, row: &R) -> Result<Vec<RowKey>, Error> {
+        let former = row.former_index_rows().into_iter().filter(|former| !former.unique).map(|former| former.key);
+        let former: Vec<RowKey> = former.collect();
+        let found = self.get_many(former.iter().cloned()).await?;
+        Ok(former.into_iter().filter(|key| found.item(key).is_some()).collect())
+    }
+
     /// Up to `limit` rows of the table in no particular order, after the last page.
     pub async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Error> {
         #[expect(clippy::disallowed_methods, reason = "not a request: IAM controls who may run it")]
