@@ -588,8 +588,8 @@ impl Commit {
         }
     }
 
-    /// Removes index rows of an earlier release that a row no longer has, whether or not they are there. Unique ones have
-    /// rules of their own: see `usernames.rs`.
+    /// Removes index rows of an earlier release that a row no longer has, whether or not they are there. Unique ones
+    /// have rules of their own: see `usernames.rs`.
     fn remove_former_index_rows(&mut self, before: &BTreeSet<IndexRow>, after: &BTreeSet<IndexRow>) {
         for gone in before.difference(after).filter(|gone| !gone.unique) {
             self.parts.push(WriteItem::Delete { key: gone.key.attributes(), version: None });

@@ -258,7 +258,7 @@ impl Table {
     }
 
     /// As [`Table::page`], of several sources that are read as one list. They have the same index, sort attribute,
-    /// range and direction, and of items with the same sort value one is in the list: a position is the sort value of the
+    /// range and direction. Of items with the same sort value, one is in the list: a position is the sort value of the
     /// last item, from which every source continues, also one that was added since. Reads of each source little more
     /// than its share of the page.
     pub(crate) async fn merged_page<R: Read>(

@@ -138,7 +138,7 @@ impl Table {
         }
         match self.get::<EventShards>(&event_shards_key(day.workspace, &day.day)).await {
             Ok(row) => {
-                let shards = row.map_or(1, |row| row.shards);
+                let shards = row.map_or(1, |row| row.for_writer(at));
                 self.kept_shards.keep(day.clone(), shards, at);
                 shards
             }

@@ -1,8 +1,8 @@
 //! Usage per month.
 //!
-//! A report is added to the rows without reading them, so its counts are attributes of the row, since DynamoDB adds to no
-//! nested ones. The release before reads and writes them in a map, `counts`: what it has counted in the same row is
-//! added when the row is read, and what it does not know it leaves.
+//! A report is added to the rows without reading them. Its counts are attributes of the row, since nothing can be added
+//! within a map that a new row does not have yet. The release before reads and writes them in a map, `counts`: what it
+//! has counted in the same row is added when the row is read, and what it does not know it leaves.
 
 use std::collections::BTreeMap;
 

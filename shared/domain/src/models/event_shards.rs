@@ -34,6 +34,18 @@ pub struct EventShards {
     pub stored: Stored,
 }
 
+/// How long after a raise writers still go by the number before it: a reader that has read that number just before the
+/// raise then reads all shards in which there is something.
+pub const READERS_FOLLOW: Duration = Duration::seconds(5);
+
+impl EventShards {
+    /// The number by which an event is written at this time.
+    #[must_use]
+    pub fn for_writer(&self, at: Time) -> u8 {
+        if at < self.raised_at.plus(READERS_FOLLOW) { self.shards.div_ceil(2) } else { self.shards }
+    }
+}
+
 /// The shard of an event among this many.
 #[must_use]
 pub fn shard_of(id: EventId, shards: u8) -> u8 {

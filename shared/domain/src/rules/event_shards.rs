@@ -6,7 +6,7 @@ use chrono::Duration;
 
 use crate::clock::Time;
 use crate::ids::WorkspaceId;
-use crate::models::event_shards::{EventShards, KNOWN_FOR, MOST_SHARDS};
+use crate::models::event_shards::{EventShards, KNOWN_FOR, MOST_SHARDS, READERS_FOLLOW};
 use crate::rules::change::RowChange;
 use crate::stored::Stored;
 
@@ -36,7 +36,7 @@ pub fn raise(
 ) -> Vec<RowChange<EventShards>> {
     let today = known.get(&day.day());
     let shards = today.map_or(1, |today| today.shards).saturating_mul(2);
-    let has_settled = today.is_none_or(|today| today.raised_at.plus(KNOWN_FOR) < seen_at);
+    let has_settled = today.is_none_or(|today| today.raised_at.plus(READERS_FOLLOW).plus(KNOWN_FOR) < seen_at);
     if shards > most.min(MOST_SHARDS) || !has_settled {
         return Vec::new();
     }

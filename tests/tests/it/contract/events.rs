@@ -134,7 +134,7 @@ fn set_shards(case: &Case<'_>, shards: u8) {
         workspace_id: case.workspace,
         day: case.now.day(),
         shards,
-        raised_at: case.now,
+        raised_at: case.now.minus(Duration::minutes(1)),
         version: 1,
         stored: Stored::default(),
     };
