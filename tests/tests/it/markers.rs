@@ -258,7 +258,7 @@ impl Walk {
                 "{what} contains a secret: {text}"
             );
             let kind = key.split('#').next().unwrap_or_default();
-            let word_of = |kind: &str| key.contains(&format!("#{kind} | "));
+            let word_of = |kind: &str| key.split('#').nth(2) == Some(kind);
             match kind {
                 // Rows of the person and of their phones.
                 "USER" | "DEVICE" => {}
