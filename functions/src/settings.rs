@@ -6,6 +6,7 @@ use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
 use domain::egress::is_base_url;
+use domain::models::event_shards::MOST_SHARDS;
 use domain::models::message_limits::{MessagePolicy, SendingRates};
 use domain::models::workspace::{AllowedSenders, CHECK_IN_MINUTES};
 use domain::text::MOBILE;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub operator: OperatorSettings,
     /// Hosts from which sources may be fetched, in lower case; empty allows every public host.
     pub source_hosts: Vec<String>,
+    /// The most shards of a workspace's events of a day.
+    pub event_shards: u8,
 }
 
 /// The operator's values for what a workspace has not set, and limits that hold for every workspace.
@@ -142,6 +145,13 @@ impl Settings {
                 return Err(SettingsError { name: "CHECK_IN_MINUTES", fault });
             }
         };
+        let event_shards = match text("EVENT_SHARDS").map(|value| value.parse::<u8>()) {
+            None => 1,
+            Some(Ok(shards)) if shards.is_power_of_two() && shards <= MOST_SHARDS => shards,
+            Some(_) => {
+                return Err(SettingsError { name: "EVENT_SHARDS", fault: "must be 1, 2, 4, 8, 16, 32 or 64" });
+            }
+        };
         let calling_codes = list("TEXT_CALLING_CODES");
         if !calling_codes.iter().all(|code| is_calling_code(code)) {
             return Err(SettingsError { name: "TEXT_CALLING_CODES", fault: "must be calling codes such as +1,+44" });
@@ -192,6 +202,7 @@ impl Settings {
                 },
             },
             source_hosts: list("SOURCE_HOSTS").iter().map(|host| host.to_ascii_lowercase()).collect(),
+            event_shards,
         })
     }
 }
@@ -235,6 +246,22 @@ mod tests {
         assert_eq!([read(""), read("5"), read("1440")], [Ok(15), Ok(5), Ok(1440)]);
         for wrong in ["4", "1441", "-15", "often"] {
             assert_eq!(read(wrong), Err("CHECK_IN_MINUTES"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_most_shards_of_a_days_events_are_a_power_of_two_or_the_variable_is_named() {
+        let read = |shards: &'static str| {
+            let settings = Settings::from_variables(move |name| match name {
+                "AWS_REGION" => Some("eu-central-1".to_owned()),
+                "EVENT_SHARDS" => Some(shards.to_owned()),
+                _ => None,
+            });
+            settings.map(|settings| settings.event_shards).map_err(|error| error.name)
+        };
+        assert_eq!([read(""), read("1"), read("64")], [Ok(1), Ok(1), Ok(64)]);
+        for wrong in ["0", "3", "128", "256", "-2", "many"] {
+            assert_eq!(read(wrong), Err("EVENT_SHARDS"), "{wrong}");
         }
     }
 

@@ -7,7 +7,6 @@ use domain::error::Error;
 use domain::models::actor::Actor;
 use domain::models::device::Device;
 use domain::models::login_day::is_first_of_day;
-use domain::models::usage::{UsageScope, month};
 use domain::rules::cadence::{Cadence, THROTTLED_FOR};
 use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, CheckInUser, authenticate, check_in, needs};
 use domain::secret::DeviceCredential;
@@ -122,15 +121,6 @@ async fn load_state(table: &Table, device: &Device, report: &CheckInReport, now:
     if needs.settings {
         let workspace = table.workspace(device.workspace_id).await?;
         found.settings = workspace.map(|workspace| workspace.settings);
-    }
-    if needs.usage {
-        let of = [UsageScope::User(device.user_id), UsageScope::shard_of(device.user_id)];
-        for row in table.usage(device.workspace_id, &of, &month(now)).await? {
-            match row.of {
-                UsageScope::User(_) => found.usage = Some(row),
-                UsageScope::Shard(_) => found.total = Some(row),
-            }
-        }
     }
     Ok(found)
 }

@@ -1,8 +1,14 @@
-//! Triggered by the table's stream: publishes each event row to the topic `events`.
+//! Triggered by the table's stream: publishes each event row to the topic `events`, and spreads the events of busy
+//! workspaces.
 
-use aws::Topic;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws::{Table, Topic};
 use domain::error::Error;
 use domain::models::event::Event;
+use domain::rules::event_shards::BUSY;
+use domain::{Time, WorkspaceId};
 use lambda::logging::Chain;
 use serde_json::Value;
 
@@ -17,7 +23,12 @@ use crate::triggers::{Run, batch_item_failures};
 /// # Errors
 /// None: failures are in the answer.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
-    Ok(publish(state.topic()?, &run).await)
+    let answer = publish(state.topic()?, &run).await;
+    let most = state.settings.event_shards;
+    if most > 1 {
+        spread(state.table()?, &run, most).await;
+    }
+    Ok(answer)
 }
 
 /// Publishes the events of a run's records to a topic, and returns the first record to retry.
@@ -32,4 +43,41 @@ pub async fn publish(topic: &impl Topic, run: &Run) -> Value {
         }
     };
     batch_item_failures(failed)
+}
+
+/// Gives more shards to the days of which a partition was busy. A failure is logged only: the batches that follow show
+/// the same.
+async fn spread(table: &Table, run: &Run, most: u8) {
+    for ((workspace, _), seen) in busy_days(run) {
+        let raised = table.raise_event_shards(workspace, seen, most, (run.now(), run.id_source.event_id())).await;
+        match raised {
+            Ok(()) | Err(Error::Conflict) => {}
+            Err(error) => {
+                tracing::warn!(operation = run.operation, error = %Chain(&error), "events were not spread further");
+            }
+        }
+    }
+}
+
+/// The days of which a partition was busy, each with the time of an event and the second of the records.
+fn busy_days(run: &Run) -> BTreeMap<(WorkspaceId, String), (Time, Time)> {
+    let mut records: BTreeMap<(&str, Time), Vec<&Value>> = BTreeMap::new();
+    for record in run.records() {
+        if let (Some(pk), Some(second)) = (record["dynamodb"]["NewImage"]["pk"]["S"].as_str(), second(record)) {
+            records.entry((pk, second)).or_default().push(record);
+        }
+    }
+    let busy = records.into_iter().filter(|(_, records)| records.len() >= BUSY);
+    let seen = busy.filter_map(|((_, second), records)| {
+        let event = records.into_iter().find_map(|record| event_of(record).ok().flatten())?;
+        Some(((event.workspace_id, event.created_at.day()), (event.created_at, second)))
+    });
+    seen.collect()
+}
+
+/// The second in which a record was made.
+fn second(record: &Value) -> Option<Time> {
+    let seconds = record["dynamodb"]["ApproximateCreationDateTime"].as_f64()?;
+    let seconds = Duration::try_from_secs_f64(seconds).ok()?.as_secs();
+    Time::from_millis(i64::try_from(seconds).ok()?.checked_mul(1_000)?)
 }

@@ -88,6 +88,9 @@ async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -
             endpoint::release(table, pusher, &details.device, endpoint).await?;
         }
         let mut commit = Commit::with_event(&event).delete(&details.device);
+        for former in table.former_index_rows(&details.device).await? {
+            commit = commit.remove(&former);
+        }
         if let Some(attachments) = &details.attachments {
             commit = commit.delete(attachments);
         }
@@ -142,7 +145,11 @@ async fn purge_user(table: &Table, run: &Run, due: &User, deadline: &Deadline) -
         forget_invitations(table, run, &user).await?;
         forget_usage(table, run, &user).await?;
         let kept = table.scim_attributes(user.workspace_id, user.user_id).await?;
-        table.commit(Commit::with_event(&event).delete(&user).put_scim_attributes(kept.as_ref(), None)).await?;
+        let mut commit = Commit::with_event(&event).delete(&user).put_scim_attributes(kept.as_ref(), None);
+        for former in table.former_index_rows(&user).await? {
+            commit = commit.remove(&former);
+        }
+        table.commit(commit).await?;
         Ok(true)
     })
     .await

@@ -20,7 +20,7 @@ pub struct Need {
     pub action: String,
     /// An ARN, or a phone number.
     pub resource: String,
-    /// The partition key, if a DynamoDB call names one item.
+    /// The partition key, if a DynamoDB call names items.
     pub partition: Option<String>,
     /// The sender address of an e-mail.
     pub sender: Option<String>,
@@ -115,7 +115,15 @@ fn dynamodb(target: &str, body: &[u8], location: &StackLocation) -> Result<Vec<N
             let index = body["IndexName"].as_str().map(|index| format!("/index/{index}"));
             Ok(vec![Need { resource: of_table.resource + &index.unwrap_or_default(), ..of_table }])
         }
-        "BatchGetItem" | "BatchWriteItem" => {
+        "BatchGetItem" => {
+            let of_key = |table: &String, key: &Value| of_item(operation, &json!({"TableName": table, "Key": key}));
+            let tables = body["RequestItems"].as_object().into_iter().flatten();
+            let keys = tables.flat_map(|(table, read)| {
+                read["Keys"].as_array().into_iter().flatten().map(move |key| of_key(table, key))
+            });
+            Ok(keys.collect())
+        }
+        "BatchWriteItem" => {
             let tables = body["RequestItems"].as_object();
             Ok(tables.into_iter().flatten().map(|(table, _)| need(operation, &json!(table))).collect())
         }
@@ -373,13 +381,15 @@ mod tests {
     }
 
     #[test]
-    fn a_query_needs_the_right_to_its_index() {
+    fn a_query_needs_the_right_to_its_index_and_a_batch_that_to_each_of_its_keys() {
         let query = of_dynamodb("Query", &json!({ "TableName": "t", "IndexName": "due" }));
         assert_eq!(query, [need("dynamodb:Query", &format!("{TABLE}/index/due"))]);
         let query = of_dynamodb("Query", &json!({ "TableName": "t" }));
         assert_eq!(query, [need("dynamodb:Query", TABLE)]);
-        let batch = of_dynamodb("BatchGetItem", &json!({ "RequestItems": { "t": {} } }));
-        assert_eq!(batch, [need("dynamodb:BatchGetItem", TABLE)]);
+        let keys = json!([{ "pk": { "S": "USER#1" } }, { "pk": { "S": "EVENTS#1" } }]);
+        let batch = of_dynamodb("BatchGetItem", &json!({ "RequestItems": { "t": { "Keys": keys } } }));
+        let of = |key: &str| Need { partition: Some(key.to_owned()), ..need("dynamodb:BatchGetItem", TABLE) };
+        assert_eq!(batch, ["USER#1", "EVENTS#1"].map(of));
     }
 
     #[test]

@@ -6,12 +6,15 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use domain::error::Error;
 use domain::models::event::Event;
+use domain::models::event_shards::shard_of;
 use domain::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
 use crate::details;
 use crate::item::{Difference, IndexRow, Item, Row, RowKey, stored, to_full_item, to_item};
+use crate::store::event_shards::EventDay;
+use crate::store::events::keys_in_shard;
 use crate::store::last_logins::LOGIN_DAY;
 use crate::table::TableNames;
 
@@ -26,6 +29,8 @@ pub struct Commit {
     parts: Vec<WriteItem>,
     fault: Option<Error>,
     event_index: Option<usize>,
+    /// New events, by the index of their items.
+    events: Vec<(usize, Event)>,
     /// Time of the recorded change; `None` without an event.
     event_time: Option<Time>,
     /// The changed rows' new versions.
@@ -94,6 +99,13 @@ enum WriteItem {
         time: Time,
         version: Option<u64>,
     },
+    /// Adds to numbers of a row whatever they are.
+    Add {
+        key: Item,
+        numbers: BTreeMap<String, u64>,
+        /// The other attributes of the row, if it is new.
+        rest: Item,
+    },
     Delete {
         key: Item,
         version: Option<u64>,
@@ -155,7 +167,7 @@ impl Commit {
         let mut commit = Self::without_event(event.event_id);
         commit.event_index = Some(0);
         commit.event_time = Some(event.created_at);
-        commit.put(event)
+        commit.put_event(event)
     }
 
     /// A commit of a change set. `id` is the identifier of its first event; further events get the following ones.
@@ -165,7 +177,7 @@ impl Commit {
         commit.event_index = (!change.events.is_empty()).then_some(0);
         commit.event_time = change.events.first().map(|event| event.created_at);
         for (n, event) in change.events.iter().enumerate() {
-            commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
+            commit = commit.put_event(&Event { event_id: id.nth(n), ..event.clone() });
         }
         commit = match &change.user {
             // If a change set has a user, its rule has decided by them, so their row is guarded even if it does not
@@ -183,7 +195,8 @@ impl Commit {
             _ => commit.apply(device),
         });
         commit = commit.edit_all(&change.attachments).edit_all(&change.push_token).edit_all(&change.claims);
-        commit = commit.edit_all(&change.commands).edit_all(&change.offers).edit_all(&change.usage);
+        commit = commit.edit_all(&change.commands).edit_all(&change.offers);
+        commit = change.usage.iter().fold(commit, Self::add_usage);
         commit = commit.edit_all(&change.profile).edit_all(&change.job);
         commit = change.offers.iter().fold(commit, |commit, invitation| commit.delete_code_if_ended(&invitation.after));
         if let (Some(code), Some(made)) = (&change.secrets.code, change.new_offer()) {
@@ -220,6 +233,7 @@ impl Commit {
             parts: Vec::new(),
             fault: None,
             event_index: None,
+            events: Vec::new(),
             event_time: None,
             versions: BTreeMap::new(),
         }
@@ -233,6 +247,27 @@ impl Commit {
             self.put_index_row(&index_row);
         }
         self.all_absent(row.required_absent())
+    }
+
+    fn put_event(mut self, event: &Event) -> Self {
+        self.events.push((self.parts.len(), event.clone()));
+        self.put(event)
+    }
+
+    /// The days on which it has new events.
+    pub(crate) fn event_days(&self) -> BTreeMap<EventDay, Time> {
+        self.events.iter().map(|(_, event)| (EventDay::of(event), event.created_at)).collect()
+    }
+
+    /// Puts its new events into the shards of their days.
+    pub(crate) fn in_shards(mut self, shards: &BTreeMap<EventDay, u8>) -> Self {
+        for (at, event) in &self.events {
+            let shard = shard_of(event.event_id, shards.get(&EventDay::of(event)).copied().unwrap_or(1));
+            if let Some(WriteItem::Put { item, .. }) = self.parts.get_mut(*at) {
+                item.extend(keys_in_shard(event, shard));
+            }
+        }
+        self
     }
 
     /// Puts a row whether or not it exists: for bookkeeping rows whose earlier state does not matter.
@@ -279,6 +314,7 @@ impl Commit {
                 let mut known = before.index_rows();
                 known.retain(|index_row| !replaced.iter().any(|(_, sk)| *sk == index_row.key.sk));
                 self.edit_index_rows(&known, &after.index_rows());
+                self.remove_former_index_rows(&before.former_index_rows(), &after.former_index_rows());
                 let known = before.required_absent();
                 return self.all_absent(after.required_absent().into_iter().filter(|key| !known.contains(key)));
             }
@@ -390,7 +426,7 @@ impl Commit {
 
     /// Deletes a row by its key, unconditionally.
     #[must_use]
-    pub(crate) fn remove(mut self, key: &RowKey) -> Self {
+    pub fn remove(mut self, key: &RowKey) -> Self {
         self.parts.push(WriteItem::Delete { key: key.attributes(), version: None });
         self
     }
@@ -453,6 +489,13 @@ impl Commit {
     ) -> Self {
         self.parts.push(WriteItem::SetTime { key: key.attributes(), attribute, time, version });
         self.put_index_row(index_row);
+        self
+    }
+
+    /// Adds to numbers of a row without a condition. `rest` are the other attributes of the row, if it is new.
+    #[must_use]
+    pub(crate) fn add_numbers(mut self, key: &RowKey, numbers: BTreeMap<String, u64>, rest: Item) -> Self {
+        self.parts.push(WriteItem::Add { key: key.attributes(), numbers, rest });
         self
     }
 
@@ -522,6 +565,7 @@ impl Commit {
             | WriteItem::Add { key, .. }
             | WriteItem::MarkCounted { key }
             | WriteItem::SetTime { key, .. }
+            | WriteItem::Add { key, .. }
             | WriteItem::Delete { key, .. }
             | WriteItem::Release { key, .. }
             | WriteItem::Check { key, .. }
@@ -573,6 +617,14 @@ impl Commit {
         }
         for new in after.difference(before) {
             self.put_index_row(new);
+        }
+    }
+
+    /// Removes index rows of an earlier release that a row no longer has, whether or not they are there. Unique ones
+    /// have rules of their own: see `usernames.rs`.
+    fn remove_former_index_rows(&mut self, before: &BTreeSet<IndexRow>, after: &BTreeSet<IndexRow>) {
+        for gone in before.difference(after).filter(|gone| !gone.unique) {
+            self.parts.push(WriteItem::Delete { key: gone.key.attributes(), version: None });
         }
     }
 
@@ -673,6 +725,9 @@ impl WriteItem {
             WriteItem::SetTime { key, attribute, time, version } => {
                 item.update(time_update(names, key, attribute, time, version).map_err(broken)?).build()
             }
+            WriteItem::Add { key, numbers, rest } => {
+                item.update(addition(names, key, numbers, rest).map_err(broken)?).build()
+            }
             WriteItem::Delete { key, version } => {
                 let mut delete = Delete::builder().table_name(&names.main).set_key(Some(key));
                 if let Some(version) = version {
@@ -740,6 +795,27 @@ fn time_update(
             .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
             .build(),
     }
+}
+
+fn addition(
+    names: &TableNames,
+    key: Item,
+    numbers: BTreeMap<String, u64>,
+    rest: Item,
+) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
+    let mut update = Update::builder().table_name(&names.main).set_key(Some(key));
+    let mut clauses = Clauses::default();
+    for (at, (name, value)) in rest.into_iter().enumerate() {
+        clauses.set.push(format!("#s{at} = if_not_exists(#s{at}, :s{at})"));
+        update = update.expression_attribute_names(format!("#s{at}"), name);
+        update = update.expression_attribute_values(format!(":s{at}"), value);
+    }
+    for (at, (name, number)) in numbers.into_iter().enumerate() {
+        clauses.add.push(format!("#a{at} :a{at}"));
+        update = update.expression_attribute_names(format!("#a{at}"), name);
+        update = update.expression_attribute_values(format!(":a{at}"), AttributeValue::N(number.to_string()));
+    }
+    update.update_expression(clauses.join()).build()
 }
 
 fn secrets_update(

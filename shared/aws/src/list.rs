@@ -262,7 +262,7 @@ impl Table {
     }
 
     /// As [`Table::page`], of several sources that are read as one list. They have the same index, sort attribute,
-    /// range and direction, and no two of their items have the same sort value: a position is the sort value of the
+    /// range and direction. Of items with the same sort value, one is in the list: a position is the sort value of the
     /// last item, from which every source continues, also one that was added since. Reads of each source little more
     /// than its share of the page.
     pub(crate) async fn merged_page<R: Read>(
@@ -281,6 +281,13 @@ impl Table {
             }
         };
         self.page_of(feeds, limit, start, to_row, accept).await
+    }
+
+    /// The first items of several sources that are read as one list, and whether more follow.
+    pub(crate) async fn merged_items(&self, sources: &[Source], count: usize) -> Result<(Vec<Item>, bool), Error> {
+        let mut feeds: Vec<Feed> = sources.iter().map(Feed::of).collect();
+        let items = self.take(&mut feeds, count).await?.into_iter().map(|(_, item)| item).collect();
+        Ok((items, !feeds.iter().all(Feed::is_at_end)))
     }
 
     async fn page_of<R: Read>(
@@ -328,7 +335,8 @@ impl Table {
         Ok(Page { items, next: position, unreadable })
     }
 
-    /// The next items of all feeds in order, each with its position: `count` unless the feeds end.
+    /// The next items of all feeds in order, each with its position: `count` unless the feeds end. Of several with the
+    /// same sort value, the others are left out.
     async fn take(&self, feeds: &mut [Feed], count: usize) -> Result<Vec<(Position, Item)>, Error> {
         let share = if feeds.len() == 1 { count } else { count.div_ceil(feeds.len().max(1)) + SHARE_MARGIN };
         let mut taken = Vec::with_capacity(count);
@@ -336,9 +344,14 @@ impl Table {
             try_join_all(feeds.iter_mut().map(|feed| self.refill(feed, share))).await?;
             let next = feeds.iter_mut().filter(|feed| !feed.ready.is_empty());
             let next = next.reduce(|first, other| if other.is_before(first) { other } else { first });
-            let Some(item) = next.and_then(Feed::pop) else {
+            let Some((value, item)) = next.and_then(|feed| Some((feed.next_value()?.to_owned(), feed.pop()?))) else {
                 break;
             };
+            if feeds.len() > 1 {
+                for feed in feeds.iter_mut().filter(|feed| feed.next_value() == Some(&value)) {
+                    drop(feed.pop());
+                }
+            }
             taken.push(item);
         }
         Ok(taken)
@@ -399,11 +412,15 @@ impl Feed {
 
     /// True if its next item comes before that of another.
     fn is_before(&self, other: &Self) -> bool {
-        let value = |feed: &Self| feed.ready.front().map(|item| feed.source.value_of(item).to_owned());
-        match (value(self), value(other)) {
-            (Some(own), Some(theirs)) => self.source.is_before(&own, &theirs),
+        match (self.next_value(), other.next_value()) {
+            (Some(own), Some(theirs)) => self.source.is_before(own, theirs),
             (own, _) => own.is_some(),
         }
+    }
+
+    /// The sort value of its next item.
+    fn next_value(&self) -> Option<&str> {
+        self.ready.front().map(|item| self.source.value_of(item))
     }
 
     fn pop(&mut self) -> Option<(Position, Item)> {

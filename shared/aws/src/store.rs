@@ -7,7 +7,8 @@
 //! | user | `USER#{workspace}#{user}` | `USER` | `created`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted; `due` while a deployment waits |
 //! | user's scim attributes | the user's | `SCIM` | |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
-//! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
+//! | workspace's usage of a month | `USAGE#{workspace}#{shard}` | `{month}#{number}` | |
+//! | workspace's usage of a month by an earlier release | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
 //! | messages sent to a recipient | `SENT#{workspace}#{hash}` | `{channel}#{purpose}` | time to live |
 //! | messages of a day | `QUOTA#{workspace}#{channel}#{shard}` | `{day}` | time to live |
@@ -18,6 +19,8 @@
 //! | its push token | the device's | `PUSH` | `due` until its endpoint works |
 //! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
 //! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
+//! | event of a busy day, in a shard above 0 | `EVENT#{workspace}#{day}#{shard}` | `{event}` | the same |
+//! | number of shards of a day's events, if more than one | `EVENTS#{workspace}` | `{day}` | |
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
 //! | personal access token | `TOKEN#{short}` | `TOKEN` | time to live once ended |
@@ -29,7 +32,8 @@
 //! | its staged rows | the source's | `STAGED#{job}#{attempt}#{number}` | time to live |
 //! | by what their users are known | the source's | `KEYS#{job}#{attempt}#{number}` | time to live |
 //! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while a former secret signs |
-//! | delivery | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
+//! | delivery | `DELIVERIES#{workspace}#{webhook}#{shard}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
+//! | delivery by an earlier release | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | the same |
 //! | webhooks' call slot | `CALLSLOT#{workspace}#{number}` | `SLOT` | time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while it runs; time to live once ended |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
@@ -49,7 +53,8 @@
 //! | what a profile is called (profile) | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
 //! | day of a user's last login (user) | the user's | `SEEN` | `list`, `login_day`: in the index `seen` |
 //! | day of a device's last login (device) | the device's | `SEEN` | `list`, `login_day`: in the index `seen` |
-//! | search word (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
+//! | search word (user, device) | `WORD#{workspace}#{kind}#{letter}#{shard}` | `{word}#{id}` | `letter` begins the word |
+//! | search word by an earlier release (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code (invitation) | `CODE#{hash}` | `CODE` | the code's owner; unique |
 //! | text message (invitation) | `MESSAGE#{message}` | `MESSAGE` | the message's owner, once SNS has accepted it |
 //! | endpoint's holder (device) | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
@@ -80,6 +85,7 @@ pub mod counts;
 pub mod derived;
 pub mod devices;
 pub mod due;
+pub mod event_shards;
 pub mod events;
 mod found;
 pub mod idempotency;

@@ -14,6 +14,7 @@ use crate::clients::Clients;
 use crate::commit::{Commit, Committed, Transaction};
 use crate::details;
 use crate::item::{Item, Read, RowKey, from_item, log_unreadable};
+use crate::store::event_shards::KeptShards;
 use crate::throttles::{Throttles, is_throttling_error, is_throttling_reason};
 
 /// The names of the two tables.
@@ -31,6 +32,7 @@ pub struct TableNames {
 pub struct Table {
     pub(crate) client: aws_sdk_dynamodb::Client,
     pub(crate) names: TableNames,
+    pub(crate) kept_shards: KeptShards,
     sleep: SharedAsyncSleep,
     throttles: Throttles,
 }
@@ -49,6 +51,7 @@ impl Table {
         Self {
             client: clients.dynamodb.clone(),
             names,
+            kept_shards: KeptShards::default(),
             sleep: clients.sleep.clone(),
             throttles: clients.throttles.clone(),
         }
@@ -131,7 +134,8 @@ impl Table {
     /// `Conflict` if a row had changed, a name was taken, or another transaction was in progress on the same
     /// rows: nothing was changed, and the caller starts over from its reads.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
-        let Transaction { token, items, event_index, committed } = commit.finish(&self.names)?;
+        let Transaction { token, items, event_index, committed } =
+            self.in_event_shards(commit).await.finish(&self.names)?;
         let mut repeat = 0;
         loop {
             let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));

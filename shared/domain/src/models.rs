@@ -8,6 +8,7 @@ pub mod command;
 pub mod credential;
 pub mod device;
 pub mod event;
+pub mod event_shards;
 pub mod idempotency;
 pub mod job;
 pub mod key;

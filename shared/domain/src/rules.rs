@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod deployments;
 pub mod derived;
 pub mod devices;
+pub mod event_shards;
 pub mod exports;
 pub mod health;
 pub mod jobs;

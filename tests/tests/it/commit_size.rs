@@ -360,8 +360,8 @@ fn expect_change_fits(change: &ChangeSet) -> usize {
     if let Some(edited) = &change.user {
         expect_small(&edited.after);
     }
-    for edited in &change.usage {
-        expect_small(&edited.after);
+    for added in &change.usage {
+        expect_small(added);
     }
     len
 }
@@ -773,9 +773,9 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
     let application = of("1 2 3 4 5 6 7 8 9 0 r s t u v", "w");
     let registration = register(&found, &application, device_id, &context()).unwrap();
     let commit = registration_commit(&registration, None);
-    // The event, four rows and the code, a token, the phone's details, and fifteen words that go for fifteen that come;
+    // The event, four rows and the code, a token, the phone's details, and fifteen words that go, at two keys, for fifteen that come;
     // and of each of the five commands its row and its event.
-    assert_eq!(commit.len(), 38 + 2 * CommandKind::ALL.len());
+    assert_eq!(commit.len(), 53 + 2 * CommandKind::ALL.len());
     assert_eq!(registration.events[0].event_type, EventType::DeviceReEnrolled);
 }
 
@@ -800,8 +800,6 @@ fn check_in_commit(user: &User, phones: &[DeviceWithCommands]) -> Commit {
         commands: phone.open_commands.clone(),
         user: Some(check_in::CheckInUser { user: user.clone(), other_devices: devices(others) }),
         settings: Some(WorkspaceSettings { check_in_minutes: Some(1439), ..WorkspaceSettings::default() }),
-        usage: None,
-        total: None,
     };
     let CheckIn::Changed { change, token } = check_in::check_in(&device, &report, &found, &context()) else {
         panic!("all of it is new");
@@ -835,10 +833,10 @@ fn a_check_in_that_delivers_everything_and_locks_the_user_has_two_dozen_items() 
     let mut user = user(plain_user());
     let phones = [CommandState::Queued; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
-    // Events: the device updated, usage reported, a configuration installed, five commands delivered,
+    // Events: the device updated, a configuration installed, five commands delivered,
     // the user locked. Rows: the user with the day when they were last seen, three phones, five commands, two counts of
     // usage, and the token.
-    assert_eq!(check_in_commit(&user, &phones).len(), 9 + 2 + 3 + 5 + 2 + 1);
+    assert_eq!(check_in_commit(&user, &phones).len(), 8 + 2 + 3 + 5 + 2 + 1);
 }
 
 #[test]
@@ -873,9 +871,9 @@ fn the_largest_change_of_a_user_replaces_every_search_word() {
     let change = lifecycle::update(&user, &phones, &edit, &new_id, &context()).unwrap().unwrap();
     let words = user.search_words().len();
     assert_eq!(words, 16);
-    // The event and the user's row, the two usernames, sixteen words that go for sixteen that come;
+    // The event and the user's row, the two usernames, sixteen words that go, at two keys, for sixteen that come;
     // of each phone its row, an old factory reset closed and a new one queued.
-    assert_eq!(expect_change_fits(&change), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4));
+    assert_eq!(expect_change_fits(&change), 2 + 2 + 3 * words + DEVICE_LIMIT * (1 + 4));
 }
 
 #[test]
@@ -904,7 +902,7 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
     // As the largest change of a user, and the event of the suspension, two external ids, and what is kept.
     let words = before.user.search_words().len();
     assert_eq!(words, 16);
-    assert_eq!(commit.len(), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4) + 1 + 2 + 1);
+    assert_eq!(commit.len(), 2 + 2 + 3 * words + DEVICE_LIMIT * (1 + 4) + 1 + 2 + 1);
     expect_fits(&commit);
     expect_small(&updated.scim_attributes.unwrap());
 }
@@ -950,7 +948,7 @@ fn the_largest_change_by_a_source_renames_a_user_who_reappears() {
     assert_eq!(row.faults, []);
     let (change, _) = sync::apply(&source, &user, &phones, &row, &new_id, &context()).unwrap().unwrap();
     // As the largest change by hand, that the user is back, and active, and known by their own name.
-    assert_eq!(expect_change_fits(&change), 2 + 2 + 2 * 16 + DEVICE_LIMIT * (1 + 4) + 2 + 1);
+    assert_eq!(expect_change_fits(&change), 2 + 2 + 3 * 16 + DEVICE_LIMIT * (1 + 4) + 2 + 1);
     // With its outcome, and the job that it stands on.
     assert!(expect_change_fits(&change) + 2 < 100);
 }

@@ -830,3 +830,43 @@ async fn opening_an_invitation_is_counted_by_its_button_and_not_by_its_page() {
     let _registered = bench.register(&code, "phone").await.expect(201);
     let _over = bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
 }
+
+/// Records of the table's stream for this many events like the first of a workspace, made in the present second.
+fn stream_records(tenant: &Tenant, bench: &Bench, count: usize) -> Vec<Value> {
+    let of_workspace = format!("EVENT#{}#", tenant.workspace_id);
+    let mut stored = rows::all(bench, rows::MAIN).into_iter().filter(|(key, _)| key.starts_with(&of_workspace));
+    let (_, row) = stored.next().expect("a workspace begins with an event");
+    let second = f64::from(u32::try_from(bench.now().timestamp()).unwrap());
+    let record = |at: usize| {
+        let (sequence, image) = (at.to_string(), rows::item(&row, &[]));
+        let dynamodb = json!({"SequenceNumber": sequence, "ApproximateCreationDateTime": second, "NewImage": image});
+        json!({"eventName": "INSERT", "dynamodb": dynamodb})
+    };
+    (0..count).map(record).collect()
+}
+
+/// The numbers of shards of a workspace's days.
+fn shards_by_day(bench: &Bench, tenant: &Tenant) -> BTreeMap<String, u64> {
+    let rows = testkit::rows::all(bench, testkit::rows::MAIN);
+    let of_days = rows.values().filter(|row| row["pk"] == json!(format!("EVENTS#{}", tenant.workspace_id)));
+    of_days.map(|row| (row["sk"].as_str().unwrap().to_owned(), row["shards"].as_u64().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_second_with_50_events_of_a_partition_doubles_the_shards_of_its_day_if_the_operator_allows_it() {
+    for most in [1_u64, 4] {
+        let bench = Setup::new().parameter("EventShards", &most.to_string()).start().await;
+        let tenant = bench.tenant("Acme").await;
+        bench.drain().await;
+        let mut found = Vec::new();
+        // Seconds later, and the number of records; the third batch is too early for its writers to have followed.
+        for (later, count) in [(0, 49), (1, 50), (20, 50), (60, 100), (60, 100)] {
+            bench.advance(Duration::seconds(later));
+            let records = stream_records(&tenant, &bench, count);
+            let answer = bench.stack.invoke("publish-events", json!({"Records": records})).await.unwrap();
+            assert_eq!(answer, json!({"batchItemFailures": []}));
+            found.push(shards_by_day(&bench, &tenant).get("2026-11-23").copied().unwrap_or(1));
+        }
+        assert_eq!(found, if most == 1 { [1; 5] } else { [1, 2, 2, 4, 4] });
+    }
+}

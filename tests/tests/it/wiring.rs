@@ -268,7 +268,7 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
         ("undeploy-user", vec!["SECRETS_TABLE"]),
         ("download-config", vec!["SECRETS_TABLE"]),
         ("redirect", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),
-        ("publish-events", vec!["EVENTS_TOPIC_ARN"]),
+        ("publish-events", vec!["EVENTS_TOPIC_ARN", "EVENT_SHARDS"]),
         ("republish-events", vec!["EVENTS_TOPIC_ARN"]),
         ("notify-device", vec!["IOS_PLATFORM_APPLICATION_ARN", "ANDROID_PLATFORM_APPLICATION_ARN"]),
         (
@@ -307,8 +307,7 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
     .into();
     let (_bench, functions) = template().await;
     for operation in functions::OPERATIONS {
-        let without_table =
-            ["app-links", "get-docs", "get-openapi", "not-found", "publish-events"].contains(&operation.name);
+        let without_table = ["app-links", "get-docs", "get-openapi", "not-found"].contains(&operation.name);
         let mut expected: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
         if matches!(operation.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Member | Access::SignedIn) {
             expected.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);

@@ -42,6 +42,10 @@ CONSOLE_SECONDS = 20
 # Programs of the largest workspace that page through its lists all day: pages a second.
 PAGES = 5
 
+# The share of search words that begin with the most frequent character is one in this many: each user has a word of the
+# e-mail's domain.
+LETTERS = 5
+
 # Workspaces with a webhook for every event; the largest has one.
 WEBHOOK_SHARE = 0.3
 
@@ -99,6 +103,7 @@ EVENT_GOAL = 5
 PARAMETERS = {
     "EmailsPerDay": 200_000,
     "TextsPerDay": 20_000,
+    "EventShards": 64,
     "EmailsPerSecond": 200,
     "TextsPerSecond": 20,
     "CheckInRate": 20_000,

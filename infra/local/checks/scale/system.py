@@ -177,32 +177,33 @@ SHARDS = {
     "PURGE#": constant("shared/aws/src/store/due.rs", "DUE_SHARDS"),
     "CALLS#": constant("shared/aws/src/store/due.rs", "DUE_SHARDS"),
     "QUOTA#": constant("shared/domain/src/models/message_limits.rs", "QUOTA_SHARDS"),
-    "USAGE#": constant("shared/domain/src/models/usage.rs", "TOTAL_SHARDS"),
+    "USAGE#": constant("shared/aws/src/store/usage.rs", "PARTITIONS"),
+    "DELIVERIES#": constant("shared/aws/src/store/webhooks.rs", "DELIVERY_SHARDS"),
+    "WORD#": constant("shared/aws/src/store/search.rs", "SHARDS") * scenario.LETTERS,
     "#SEEN#": constant("shared/aws/src/store/last_logins.rs", "SHARDS", 1),
 }
 # Keys of things of which a workspace has one that much traffic goes to.
 BUSY_THINGS = ("JOB#", "DELIVERIES#", "WEBHOOKS#", "KEY#", "SOURCE#", "PROFILE#", "PROFILENAME#", "CALLED#")
 # Parts of keys that do not tell things apart.
-OF_MANY = {"{workspace}", "{day}", "{month}", "{shard}"}
+OF_MANY = {"{workspace}", "{day}", "{month}", "{shard}", "{letter}"}
 # Rows of a key that concurrent commits write or check, by the key: two commits on one row at a time collide.
 CONTENDED = {
-    "USAGE#{workspace}": SHARDS["USAGE#"],
-    "USAGE#{workspace}#{shard}": SHARDS["USAGE#"],
+    "USAGE#{workspace}#{shard}": constant("shared/domain/src/models/usage.rs", "TOTAL_SHARDS"),
     "QUOTA#{workspace}#email#{shard}": SHARDS["QUOTA#"],
     "QUOTA#{workspace}#sms#{shard}": SHARDS["QUOTA#"],
     "JOB#{workspace}#{job}": 1,
     "WORKSPACE#{workspace}": 1,
 }
 # A workspace's events of a day, and of a type, begin in one partition, which is split as it grows: into a power of two,
-# so that this many events a second, or fewer, go to each, up to the most that the code knows.
-EVENTS_PER_SHARD = 100
-MOST_EVENT_SHARDS = constant("shared/domain/src/models/event_shards.rs", "MOST_SHARDS", 1)
+# so that this many events a second, or fewer, go to each, up to the most that the operator has set.
+EVENTS_PER_SHARD = constant("shared/domain/src/rules/event_shards.rs", "BUSY")
+MOST_EVENT_SHARDS = int(template().parameter("EventShards", 1))
 
 
 def event_shards(rate, most=None):
     """Returns the number of partitions of a workspace's events, at a number of events a second.
 
-    >>> event_shards(99, 64), event_shards(350, 64), event_shards(1e6, 64), event_shards(350, 1)
+    >>> event_shards(49, 64), event_shards(175, 64), event_shards(1e6, 64), event_shards(175, 1)
     (1, 4, 64, 1)
     """
     needed = 2 ** max(0, math.ceil(math.log2(max(rate, 1) / EVENTS_PER_SHARD)))
@@ -213,7 +214,7 @@ def shards(where, key, events):
     """Returns the number of partition keys over which the pattern's load is spread within its workspace, at a number of
     events a second.
 
-    >>> shards("due", "DUE#{shard}", 0) > 1, shards("table", "WORD#{workspace}#USER", 0)
+    >>> shards("due", "DUE#{shard}", 0) > 1, shards("table", "WEBHOOKS#{workspace}", 0)
     (True, 1)
     """
     if key == "EVENT#{workspace}#{day}" or where == "type-events":
@@ -229,7 +230,7 @@ def shards(where, key, events):
 def scope(key):
     """Tells who shares a key's partitions: "all", a "workspace", or a "thing", whose keys are too many to be hot.
 
-    >>> [scope(key) for key in ("DUE#{shard}", "WORD#{workspace}#USER", "USER#{workspace}#{user}", "KEY#{short}")]
+    >>> [scope(key) for key in ("DUE#{shard}", "EVENTS#{workspace}", "USER#{workspace}#{user}", "KEY#{short}")]
     ['all', 'workspace', 'thing', 'workspace']
     """
     named = set(re.findall(r"\{[^}]*\}", key))

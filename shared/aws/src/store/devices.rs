@@ -127,6 +127,10 @@ impl Row for Device {
         let words = search::word_index_rows(DEVICES, self.workspace_id, &id, self.search_words());
         words.chain(holder).chain(seen).collect()
     }
+    fn former_index_rows(&self) -> BTreeSet<IndexRow> {
+        let id = self.device_id.to_string();
+        search::former_word_index_rows(DEVICES, self.workspace_id, &id, self.search_words()).collect()
+    }
 }
 
 /// The key of an identifier's claim.

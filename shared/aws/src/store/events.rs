@@ -1,13 +1,15 @@
 //! Events: the audit record, the outbox and the public feed.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::Duration;
 use domain::error::Error;
 use domain::ids::timed_uuid;
 use domain::models::event::{Event, EventType};
+use domain::models::event_shards::possible_shards;
 use domain::stored::Stored;
 use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 
-use crate::item::{Read, Row, RowKey};
+use crate::item::{Read, Row, RowKey, stored};
 use crate::list::{Page, Position, Range, Source};
 use crate::table::Table;
 
@@ -20,16 +22,20 @@ impl Read for Event {
     }
 }
 
-/// The partition of the events of a day.
+/// The partition of the events of a day in a shard. Shard 0 has the keys of releases without shards.
 #[must_use]
-pub fn events_of_day(workspace: WorkspaceId, day: &str) -> String {
-    format!("EVENT#{workspace}#{day}")
+pub fn events_of_day(workspace: WorkspaceId, day: &str, shard: u8) -> String {
+    in_shard(format!("EVENT#{workspace}#{day}"), shard)
 }
 
-/// The key of an event.
+/// The key of an event in a shard.
 #[must_use]
-pub fn event_key(workspace: WorkspaceId, id: EventId, at: Time) -> RowKey {
-    RowKey::new(events_of_day(workspace, &at.day()), id.to_string())
+pub fn event_key(workspace: WorkspaceId, id: EventId, at: Time, shard: u8) -> RowKey {
+    RowKey::new(events_of_day(workspace, &at.day(), shard), id.to_string())
+}
+
+fn in_shard(partition: String, shard: u8) -> String {
+    if shard == 0 { partition } else { format!("{partition}#{shard}") }
 }
 
 /// The partition of a device's events in the index `device-events`.
@@ -44,17 +50,33 @@ pub fn events_of_user(workspace: WorkspaceId, id: UserId) -> String {
     format!("{workspace}#{id}")
 }
 
-/// The partition of a type's events in the index `type-events`.
+/// The partition of a type's events in a shard, in the index `type-events`.
 #[must_use]
-pub fn events_of_type(workspace: WorkspaceId, event_type: EventType) -> String {
-    format!("{workspace}#{event_type}")
+pub fn events_of_type(workspace: WorkspaceId, event_type: EventType, shard: u8) -> String {
+    in_shard(format!("{workspace}#{event_type}"), shard)
+}
+
+/// The attributes of an event's row that name its shard.
+pub(crate) fn keys_in_shard(event: &Event, shard: u8) -> [(String, AttributeValue); 2] {
+    let Event { workspace_id, event_type, created_at, .. } = event;
+    let partitions = [
+        ("pk", events_of_day(*workspace_id, &created_at.day(), shard)),
+        ("of_type", events_of_type(*workspace_id, *event_type, shard)),
+    ];
+    partitions.map(|(name, partition)| (name.to_owned(), AttributeValue::S(partition)))
+}
+
+/// The shard of an event's row as it was read; 0 for a new event.
+fn stored_shard(event: &Event) -> u8 {
+    let key = stored(event).and_then(RowKey::of);
+    key.and_then(|key| key.pk.split('#').nth(3)?.parse().ok()).unwrap_or(0)
 }
 
 impl Row for Event {
     const VERSIONED: bool = false;
 
     fn key(&self) -> RowKey {
-        event_key(self.workspace_id, self.event_id, self.created_at)
+        event_key(self.workspace_id, self.event_id, self.created_at, stored_shard(self))
     }
     fn version(&self) -> u64 {
         1
@@ -62,7 +84,7 @@ impl Row for Event {
     fn indexes(&self) -> Vec<(&'static str, String)> {
         let device = self.device_id.map(|id| ("of_device", events_of_device(self.workspace_id, id)));
         let user = self.user_id.map(|id| ("of_user", events_of_user(self.workspace_id, id)));
-        let event_type = ("of_type", events_of_type(self.workspace_id, self.event_type));
+        let event_type = ("of_type", events_of_type(self.workspace_id, self.event_type, stored_shard(self)));
         [device, user, Some(event_type)].into_iter().flatten().collect()
     }
 }
@@ -96,22 +118,23 @@ impl EventFilter {
         Range::Between(timed_uuid(self.since, [0; 10]).to_string(), timed_uuid(self.until, [0xff; 10]).to_string())
     }
 
+    /// The one partition of an index that has the events of a device or a user.
     fn source(&self, workspace: WorkspaceId) -> Option<Source> {
         let (index, partition) = if let Some(id) = self.device_id {
             ("device-events", ("of_device", events_of_device(workspace, id)))
-        } else if let Some(id) = self.user_id {
-            ("user-events", ("of_user", events_of_user(workspace, id)))
-        } else if let Some(kind) = self.event_type {
-            ("type-events", ("of_type", events_of_type(workspace, kind)))
         } else {
-            return None;
+            ("user-events", ("of_user", events_of_user(workspace, self.user_id?)))
         };
-        Some(Source { index: Some(index), partition, order: "sk", range: self.range(), descending: !self.oldest_first })
+        Some(self.source_of(Some(index), partition))
+    }
+
+    fn source_of(&self, index: Option<&'static str>, partition: (&'static str, String)) -> Source {
+        Source { index, partition, order: "sk", range: self.range(), descending: !self.oldest_first }
     }
 }
 
 /// The most days that one page examines.
-const DAYS_LOOKED_AT: usize = 31;
+const DAYS_LOOKED_AT: i64 = 31;
 
 /// The event in a record of the table's stream, given in DynamoDB JSON.
 ///
@@ -132,8 +155,11 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Event>, Error> {
-        match filter.source(workspace) {
-            Some(source) => self.page(&source, limit, start, RowKey::of, |_, event| filter.matches(event)).await,
+        if let Some(source) = filter.source(workspace) {
+            return self.page(&source, limit, start, RowKey::of, |_, event| filter.matches(event)).await;
+        }
+        match filter.event_type {
+            Some(event_type) => self.events_by_type(workspace, event_type, filter, limit, start).await,
             None => self.events_by_day(workspace, filter, limit, start).await,
         }
     }
@@ -141,12 +167,33 @@ impl Table {
     /// Events in the order of these identifiers; missing ones are left out.
     pub async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Error> {
         // An identifier without a time belongs to no event.
-        let key = |id: &EventId| Some(event_key(workspace, *id, id.time()?));
-        self.readable_rows_with(ids.iter().filter_map(key).collect()).await
+        let timed: Vec<(EventId, Time)> = ids.iter().filter_map(|id| Some((*id, id.time()?))).collect();
+        let shards = self.event_shards_of(workspace, timed.iter().map(|(_, at)| at.day())).await?;
+        let keys = |(id, at): &(EventId, Time)| {
+            let (id, at) = (*id, *at);
+            let shards = possible_shards(id, shards.of(&at.day())).into_iter();
+            shards.map(move |shard| event_key(workspace, id, at, shard)).collect::<Vec<_>>()
+        };
+        self.readable_rows_with(timed.iter().flat_map(keys).collect()).await
     }
 }
 
 impl Table {
+    async fn events_by_type(
+        &self,
+        workspace: WorkspaceId,
+        event_type: EventType,
+        filter: &EventFilter,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Event>, Error> {
+        let shards = self.event_shards_between(workspace, &filter.since.day(), &filter.until.day()).await?.most();
+        let source =
+            |shard| filter.source_of(Some("type-events"), ("of_type", events_of_type(workspace, event_type, shard)));
+        let sources: Vec<Source> = (0..shards).map(source).collect();
+        self.merged_page(&sources, limit, start, RowKey::of, |_, event| filter.matches(event)).await
+    }
+
     async fn events_by_day(
         &self,
         workspace: WorkspaceId,
@@ -158,19 +205,16 @@ impl Table {
         let mut day =
             start.as_ref().and_then(|start| start.0.get("day")).and_then(|day| noon(day)).unwrap_or(filter.until);
         let mut within = start.filter(|start| start.0.contains_key("pk"));
+        let oldest = day.minus(Duration::days(DAYS_LOOKED_AT)).max(filter.since).min(day);
+        let shards = self.event_shards_between(workspace, &oldest.day(), &day.day()).await?;
         for _ in 0..DAYS_LOOKED_AT {
-            let source = Source {
-                index: None,
-                partition: ("pk", events_of_day(workspace, &day.day())),
-                order: "sk",
-                range: filter.range(),
+            let source = |shard| Source {
                 descending: true,
+                ..filter.source_of(None, ("pk", events_of_day(workspace, &day.day(), shard)))
             };
-            let start = within.take().map(|mut start| {
-                start.0.remove("day");
-                start
-            });
-            let page = self.page(&source, limit - items.len(), start, RowKey::of, |_, _: &Event| true).await?;
+            let sources: Vec<Source> = (0..shards.of(&day.day())).map(source).collect();
+            let page =
+                self.merged_page(&sources, limit - items.len(), within.take(), RowKey::of, |_, _: &Event| true).await?;
             items.extend(page.items);
             unreadable += page.unreadable;
             if let Some(mut next) = page.next {

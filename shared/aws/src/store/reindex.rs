@@ -6,6 +6,7 @@ use domain::error::Error;
 use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::Event;
+use domain::models::event_shards::EventShards;
 use domain::models::job::Job;
 use domain::models::key::ApiKey;
 use domain::models::member::Member;
@@ -13,7 +14,6 @@ use domain::models::offer::Offer;
 use domain::models::profile::{Profile, ProfileAssignment};
 use domain::models::source::DataSource;
 use domain::models::token::Token;
-use domain::models::usage::Usage;
 use domain::models::user::User;
 use domain::models::webhook::{Delivery, Webhook};
 use domain::models::workspace::Workspace;
@@ -94,7 +94,6 @@ impl StoredRow {
             ("WORKSPACE", "WORKSPACE") => self.plan_of::<Workspace>(id),
             ("USER", "USER") => self.plan_of::<User>(id),
             ("USER", "SCIM") => self.plan_of::<ScimAttributes>(id),
-            ("USER", "USAGE") | ("USAGE", _) => self.plan_of::<Usage>(id),
             ("USER", "INVITATION") => self.plan_of::<Offer>(id),
             ("DEVICE", "DEVICE") => self.plan_of::<Device>(id),
             ("DEVICE", "BELONGINGS") => self.plan_of::<DeviceAttachments>(id),
@@ -102,6 +101,7 @@ impl StoredRow {
             ("DEVICE", "PUSH") => self.plan_of::<PushToken>(id),
             ("IDENTIFIER", "CLAIM") => self.plan_of::<IdentifierClaim>(id),
             ("EVENT", _) => self.plan_of::<Event>(id),
+            ("EVENTS", _) => self.plan_of::<EventShards>(id),
             ("KEY", "KEY") => self.plan_of::<ApiKey>(id),
             ("MEMBER", _) => self.plan_of::<Member>(id),
             ("TOKEN", "TOKEN") => self.plan_of::<Token>(id),
@@ -111,7 +111,8 @@ impl StoredRow {
             ("WEBHOOKS", "WEBHOOK") => self.plan_of::<Webhook>(id),
             ("DELIVERIES", "DELIVERY") => self.plan_of::<Delivery>(id),
             ("JOB", "JOB") => self.plan_of::<Job>(id),
-            // Index rows, and rows that are created, replaced and deleted but never changed.
+            // Index rows, rows that are created, replaced and deleted but never changed, and usage, to which is added
+            // whatever it counts.
             _ => return None,
         })
     }
@@ -164,6 +165,14 @@ impl Plan {
 }
 
 impl Table {
+    /// The index rows of an earlier release that a row still has, but for the unique ones, to be removed with the row.
+    pub async fn former_index_rows<R: Row>(&self, row: &R) -> Result<Vec<RowKey>, Error> {
+        let former = row.former_index_rows().into_iter().filter(|former| !former.unique).map(|former| former.key);
+        let former: Vec<RowKey> = former.collect();
+        let found = self.get_many(former.iter().cloned()).await?;
+        Ok(former.into_iter().filter(|key| found.item(key).is_some()).collect())
+    }
+
     /// Up to `limit` rows of the table in no particular order, after the last page.
     pub async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Error> {
         #[expect(clippy::disallowed_methods, reason = "not a request: IAM controls who may run it")]

@@ -17,10 +17,34 @@ use crate::store::devices::DeviceFilter;
 use crate::store::{devices, users};
 use crate::table::Table;
 
-/// The partition of the search words of a kind of object.
+/// The number of partitions of the search words of a kind of object that begin with the same character.
+const SHARDS: u8 = 2;
+
+/// A partition of the search words of a kind of object that begin with a character.
 #[must_use]
-pub fn words_partition(kind: &str, workspace: WorkspaceId) -> String {
+pub fn words_partition(kind: &str, workspace: WorkspaceId, first: char, shard: u8) -> String {
+    format!("{}#{first}#{shard}", former_partition(kind, workspace))
+}
+
+/// The one partition of the search words of a kind of object in the release before, from which `reindex` moves them.
+fn former_partition(kind: &str, workspace: WorkspaceId) -> String {
     format!("WORD#{workspace}#{kind}")
+}
+
+/// The words with a prefix, in order. Their sort keys are different, but that one may be in the former partition too.
+pub(crate) fn sources_of_words(kind: &str, workspace: WorkspaceId, prefix: &str, range: &Range) -> Vec<Source> {
+    let first = prefix.chars().next();
+    let partitions = first
+        .into_iter()
+        .flat_map(|first| (0..SHARDS).map(move |shard| words_partition(kind, workspace, first, shard)));
+    let source = |partition| Source {
+        index: None,
+        partition: ("pk", partition),
+        order: "sk",
+        range: range.clone(),
+        descending: false,
+    };
+    partitions.chain([former_partition(kind, workspace)]).map(source).collect()
 }
 
 /// Parses the word and the identifier in a search word's sort key.
@@ -35,11 +59,24 @@ pub(crate) fn word_index_rows<'a>(
     id: &'a str,
     words: impl IntoIterator<Item = String> + 'a,
 ) -> impl Iterator<Item = IndexRow> + 'a {
-    words.into_iter().map(move |word| IndexRow {
-        key: RowKey::new(words_partition(kind, workspace), format!("{word}#{id}")),
-        attributes: BTreeMap::new(),
-        unique: false,
-    })
+    // Identifiers end in random digits.
+    let shard = id.bytes().next_back().unwrap_or(0) % SHARDS;
+    let partition = move |word: &str| words_partition(kind, workspace, word.chars().next().unwrap_or('-'), shard);
+    words.into_iter().map(move |word| index_row(partition(&word), &word, id))
+}
+
+/// The same in the release before.
+pub(crate) fn former_word_index_rows<'a>(
+    kind: &'static str,
+    workspace: WorkspaceId,
+    id: &'a str,
+    words: impl IntoIterator<Item = String> + 'a,
+) -> impl Iterator<Item = IndexRow> + 'a {
+    words.into_iter().map(move |word| index_row(former_partition(kind, workspace), &word, id))
+}
+
+fn index_row(partition: String, word: &str, id: &str) -> IndexRow {
+    IndexRow { key: RowKey::new(partition, format!("{word}#{id}")), attributes: BTreeMap::new(), unique: false }
 }
 
 /// Index entries per query, and the most queries for a page.
@@ -103,7 +140,7 @@ impl Table {
         let mut place = Place::read(start, search.query)?;
         let mut items = Vec::new();
         for _ in 0..ROUNDS {
-            let (words, next) = self.query(&search.source(&place), STEP, None).await?;
+            let (words, has_more) = self.merged_items(&search.sources(&place), STEP).await?;
             for (sk, devices) in self.hits(search, place.by_user, &words).await? {
                 let taken = place.taken.filter(|_| sk == place.sk);
                 place = Place { sk, taken, ..place };
@@ -115,11 +152,11 @@ impl Table {
                     items.push(device);
                 }
             }
-            match (next, place.by_user) {
+            match (has_more, place.by_user) {
                 // The last entry is read again, and its devices up to the position are skipped.
-                (Some(_), _) => {}
-                (None, false) => place = Place { by_user: true, ..Place::default() },
-                (None, true) => return Ok(Page { items, next: None, unreadable: 0 }),
+                (true, _) => {}
+                (false, false) => place = Place { by_user: true, ..Place::default() },
+                (false, true) => return Ok(Page { items, next: None, unreadable: 0 }),
             }
         }
         Ok(Page { items, next: Some(place.position()), unreadable: 0 })
@@ -184,17 +221,11 @@ impl Table {
 }
 
 impl Search<'_> {
-    fn source(&self, place: &Place) -> Source {
+    fn sources(&self, place: &Place) -> Vec<Source> {
         let kind = if place.by_user { users::USERS } else { devices::DEVICES };
         let prefix = self.query.leading();
         let from = if place.sk.is_empty() { prefix.to_owned() } else { place.sk.clone() };
-        Source {
-            index: None,
-            partition: ("pk", words_partition(kind, self.workspace)),
-            order: "sk",
-            range: Range::Between(from, last_with(prefix)),
-            descending: false,
-        }
+        sources_of_words(kind, self.workspace, prefix, &Range::Between(from, last_with(prefix)))
     }
 
     /// True if the first half of the search lists the device.

@@ -96,8 +96,10 @@ impl Row for User {
         indexes
     }
     fn former_index_rows(&self) -> BTreeSet<IndexRow> {
+        let id = self.user_id.to_string();
+        let words = search::former_word_index_rows(USERS, self.workspace_id, &id, self.search_words());
         if self.deleted.is_some() {
-            return BTreeSet::new();
+            return words.collect();
         }
         let known = self.provenance.source_id.zip(self.provenance.source_username.as_deref());
         let keys = [
@@ -105,7 +107,8 @@ impl Row for User {
             known.and_then(|(source, name)| sources::former_source_username_key(self.workspace_id, source, name)),
         ];
         let own = || BTreeMap::from([("user_id", self.user_id.to_string())]);
-        keys.into_iter().flatten().map(|key| IndexRow { key, attributes: own(), unique: true }).collect()
+        let claims = keys.into_iter().flatten().map(|key| IndexRow { key, attributes: own(), unique: true });
+        claims.chain(words).collect()
     }
     fn index_rows(&self) -> BTreeSet<IndexRow> {
         let id = self.user_id.to_string();
@@ -445,13 +448,8 @@ impl Table {
         start: Option<Position>,
         now: Time,
     ) -> Result<Page<User>, Error> {
-        let source = Source {
-            index: None,
-            partition: ("pk", search::words_partition(USERS, workspace)),
-            order: "sk",
-            range: Range::Prefix(query.leading().to_owned()),
-            descending: false,
-        };
+        let range = Range::Prefix(query.leading().to_owned());
+        let sources = search::sources_of_words(USERS, workspace, query.leading(), &range);
         let to_row = |item: &Item| {
             let sk = RowKey::of(item)?.sk;
             Some(user_key(workspace, UserId::parse(search::word_and_id(&sk)?.1)?))
@@ -463,7 +461,7 @@ impl Table {
                 && query.matches(&words)
                 && filter.matches(user, now)
         };
-        self.page(&source, limit, start, to_row, wanted).await
+        self.merged_page(&sources, limit, start, to_row, wanted).await
     }
 
     /// A page of users with pending commands, by the devices that have them. A user with several such devices

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::Duration;
 use domain::error::Error;
+use domain::models::event_shards::shard_of;
 use domain::models::webhook::{
     CALLING_RUNS, Delivery, LEASE_DURATION, RETENTION as DELIVERY_RETENTION, Secrets, Webhook,
 };
@@ -10,7 +11,7 @@ use domain::{EventId, Time, WebhookId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Commit;
-use crate::item::{Item, Read, Row, RowKey, from_item, keeps_stored_row};
+use crate::item::{Item, Read, Row, RowKey, from_item, keeps_stored_row, stored};
 use crate::list::{Page, Position, Source};
 use crate::store::due;
 use crate::table::Table;
@@ -26,6 +27,9 @@ pub const WEBHOOK: &str = "WEBHOOK#";
 
 /// Prefix of the partition of a webhook's deliveries.
 const DELIVERIES: &str = "DELIVERIES#";
+
+/// The number of partitions of a webhook's deliveries.
+const DELIVERY_SHARDS: u8 = 8;
 
 /// Prefix of a delivery's sort key.
 pub const DELIVERY: &str = "DELIVERY#";
@@ -97,21 +101,28 @@ impl Row for CallSlot {
     }
 }
 
-/// The partition of a webhook's deliveries.
+/// A partition of a webhook's deliveries.
 #[must_use]
-pub fn deliveries_partition(workspace: WorkspaceId, id: WebhookId) -> String {
+pub fn deliveries_partition(workspace: WorkspaceId, id: WebhookId, shard: u8) -> String {
+    format!("{}#{shard}", former_deliveries_partition(workspace, id))
+}
+
+/// The one partition of a webhook's deliveries in the release before. What is there ends with its time to live.
+fn former_deliveries_partition(workspace: WorkspaceId, id: WebhookId) -> String {
     format!("{DELIVERIES}{workspace}#{id}")
 }
 
 /// The key of the delivery of an event to a webhook.
 #[must_use]
 pub fn delivery_key(workspace: WorkspaceId, id: WebhookId, event: EventId) -> RowKey {
-    RowKey::new(deliveries_partition(workspace, id), format!("{DELIVERY}{event}"))
+    let shard = shard_of(event, DELIVERY_SHARDS);
+    RowKey::new(deliveries_partition(workspace, id, shard), format!("{DELIVERY}{event}"))
 }
 
 impl Row for Delivery {
     fn key(&self) -> RowKey {
-        delivery_key(self.workspace_id, self.webhook_id, self.event_id)
+        let read = stored(self).and_then(RowKey::of);
+        read.unwrap_or_else(|| delivery_key(self.workspace_id, self.webhook_id, self.event_id))
     }
     fn version(&self) -> u64 {
         self.version
@@ -185,7 +196,9 @@ impl Table {
         id: WebhookId,
         event: EventId,
     ) -> Result<Option<Delivery>, Error> {
-        self.get(&delivery_key(workspace, id, event)).await
+        let key = delivery_key(workspace, id, event);
+        let former = RowKey::new(former_deliveries_partition(workspace, id), &*key.sk);
+        Ok(self.rows_with(vec![key, former]).await?.into_iter().next())
     }
 
     /// A page of a webhook's deliveries, by event, newest first.
@@ -196,15 +209,18 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Delivery>, Error> {
-        self.rows(&Source::in_partition(deliveries_partition(workspace, id), DELIVERY), limit, start).await
+        let shards = (0..DELIVERY_SHARDS).map(|shard| deliveries_partition(workspace, id, shard));
+        let partitions = shards.chain([former_deliveries_partition(workspace, id)]);
+        let sources: Vec<Source> = partitions.map(|partition| Source::in_partition(partition, DELIVERY)).collect();
+        self.merged_page(&sources, limit, start, RowKey::of, |_, _| true).await
     }
 }
 
 /// The webhook to which a delivery belongs, by the delivery's key; `None` for another row.
 #[must_use]
 pub fn webhook_of_delivery(key: &RowKey) -> Option<(WorkspaceId, WebhookId)> {
-    let (workspace, id) = key.pk.strip_prefix(DELIVERIES)?.split_once('#')?;
-    Some((WorkspaceId::parse(workspace)?, WebhookId::parse(id)?))
+    let mut parts = key.pk.strip_prefix(DELIVERIES)?.split('#');
+    Some((WorkspaceId::parse(parts.next()?)?, WebhookId::parse(parts.next()?)?))
 }
 
 impl Commit {

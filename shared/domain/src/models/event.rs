@@ -55,7 +55,7 @@ string_enum! {
         UserDeleted = "user.deleted",
         /// A user's carrier network has changed.
         UserNetworkChanged = "user.network_changed",
-        /// A phone reported its user's usage.
+        /// A phone reported its user's usage. Earlier releases made this event.
         UserUsageReported = "user.usage_reported",
         /// A user was invited.
         UserInvited = "user.invited",

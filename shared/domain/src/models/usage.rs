@@ -32,9 +32,9 @@ const COUNT_LIMIT: i64 = 1_000_000_000_000;
 /// Characters of a month: `2026-11`.
 const MONTH_LENGTH: usize = 7;
 
-/// The number of shards of a workspace's totals, so that many phones can report at once: each report changes
-/// one shard in its own commit.
-pub const TOTAL_SHARDS: u8 = 64;
+/// The number of shards of a workspace's totals, each a row of a month: transactions that write one row at the same time
+/// conflict, so the reports of many phones are spread over many rows.
+pub const TOTAL_SHARDS: u16 = 256;
 
 /// Counts by kind.
 pub type Counts = BTreeMap<UsageKind, u64>;
@@ -87,10 +87,11 @@ pub enum UsageScope {
 }
 
 impl UsageScope {
-    /// The shard of the workspace's totals to which a user belongs.
+    /// The shard of the workspace's totals to which a user belongs. Users' identifiers end in random bits, so their
+    /// reports are spread evenly, and what counts a report again, as after a conflict, needs no other shard.
     #[must_use]
     pub fn shard_of(user: UserId) -> Self {
-        Self::Shard(user.0.as_bytes()[15] % TOTAL_SHARDS)
+        Self::Shard(user.0.as_bytes()[15])
     }
 }
 
@@ -105,7 +106,7 @@ pub struct Usage {
     pub month: String,
     /// The counts.
     pub counts: Counts,
-    /// Version for optimistic locking: increases by one with each change.
+    /// Version for optimistic locking. Adding counts does not increase it.
     pub version: u64,
     /// The row as read from the store.
     #[serde(skip)]
@@ -113,26 +114,11 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The row after a report; a new one if there is none yet.
+    /// The counts of a report, to be added to the row.
     #[must_use]
-    pub fn with_report(
-        before: Option<&Self>,
-        workspace_id: WorkspaceId,
-        of: UsageScope,
-        month: &str,
-        report: &UsageReport,
-    ) -> Self {
-        let new = || Self {
-            workspace_id,
-            of,
-            month: month.to_owned(),
-            counts: Counts::new(),
-            version: 1,
-            stored: Stored::default(),
-        };
-        let mut after = before.cloned().unwrap_or_else(new);
-        add(&mut after.counts, &report.counts);
-        after
+    pub fn of_report(workspace_id: WorkspaceId, of: UsageScope, at: Time, report: &UsageReport) -> Self {
+        let (month, counts) = (month(at), report.counts.clone());
+        Self { workspace_id, of, month, counts, version: 1, stored: Stored::default() }
     }
 }
 

@@ -41,7 +41,7 @@ impl<T> RowChange<T> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChangeSet {
     /// Events. All have the identifier of their context, until the commit numbers them from it. Empty only for progress
-    /// that is no news, such as a page of a job.
+    /// that is no news, such as a page of a job or a report of usage.
     pub events: Vec<Event>,
     /// The workspace.
     pub workspace: Option<RowChange<Workspace>>,
@@ -66,8 +66,8 @@ pub struct ChangeSet {
     pub secrets: SecretChanges,
     /// Profile assigned to the user.
     pub profile_grant: Option<ProfileGrant>,
-    /// Usage counts.
-    pub usage: Vec<RowChange<Usage>>,
+    /// Usage, to be added to the rows of the same month whatever they count.
+    pub usage: Vec<Usage>,
     /// A profile.
     pub profile: Option<RowChange<Profile>>,
     /// A job.

@@ -8,7 +8,7 @@ use crate::models::device::{CONFIG_VERSION, Device, DeviceAccess, PUSH_TOKEN, Pu
 use crate::models::event::EventType;
 use crate::models::login_day::is_first_of_day;
 use crate::models::push::Push;
-use crate::models::usage::{Usage, UsageReport, UsageScope, month};
+use crate::models::usage::{Usage, UsageReport, UsageScope};
 use crate::models::user::User;
 use crate::models::workspace::WorkspaceSettings;
 use crate::rules::change::{ChangeSet, RowChange};
@@ -104,8 +104,6 @@ pub struct CheckInReads {
     pub user: bool,
     /// Settings of the workspace: for the user, and at the first check-in of the device's day.
     pub settings: bool,
-    /// Rows with the usage counts of its user.
-    pub usage: bool,
 }
 
 /// The rows that a device's check-in needs.
@@ -119,7 +117,6 @@ pub fn needs(device: &Device, report: &CheckInReport, now: Time) -> CheckInReads
         commands: device.commands.iter().any(|open| open.changes_when_delivered(now)),
         user,
         settings: user || allowed && is_first_of_day(device.device_id, device.last_login_at, now),
-        usage: allowed && new_usage(device, report).is_some(),
     }
 }
 
@@ -140,10 +137,6 @@ pub struct CheckInState {
     pub user: Option<CheckInUser>,
     /// Settings of the workspace.
     pub settings: Option<WorkspaceSettings>,
-    /// Usage counts of the user in this month.
-    pub usage: Option<Usage>,
-    /// Usage counts in this month of the workspace's shard to which the user belongs.
-    pub total: Option<Usage>,
 }
 
 /// The user of a device that checks in.
@@ -211,7 +204,7 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
             after.check_in_minutes = settings.check_in_minutes;
         }
         token = noted(&mut after, report, &mut change, context);
-        count(&mut after, report, found, &mut change, context);
+        count(&mut after, report, &mut change, context.at);
         install(&mut after, report, found, &mut change, context);
     }
     let served = found.commands.iter().filter(|command| command.is_deliverable(context.at));
@@ -222,7 +215,8 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
     if allowed {
         lock(&mut after, report, found, device.pin_failures, &mut change, context);
     }
-    if change.events.is_empty() && after.check_in_minutes == device.check_in_minutes {
+    let is_counted = after.usage_sequence != device.usage_sequence;
+    if change.events.is_empty() && !is_counted && after.check_in_minutes == device.check_in_minutes {
         return if allowed { CheckIn::OnlyTime } else { CheckIn::AccessDenied };
     }
     if allowed {
@@ -277,29 +271,15 @@ fn noted(
     token
 }
 
-/// Counts the reported usage, unless it was counted before.
-fn count(
-    after: &mut Device,
-    report: &CheckInReport,
-    found: &CheckInState,
-    change: &mut ChangeSet,
-    context: &EventContext,
-) {
+/// Counts the reported usage, unless it was counted before: the device's row, which is written in the same commit, has
+/// the sequence of the last report. Usage is its own history, so it makes no event.
+fn count(after: &mut Device, report: &CheckInReport, change: &mut ChangeSet, now: Time) {
     let Some(usage) = new_usage(after, report) else {
         return;
     };
-    let month = month(context.at);
-    let (workspace, user) = (after.workspace_id, after.user_id);
-    for (before, of) in [(&found.usage, UsageScope::User(user)), (&found.total, UsageScope::shard_of(user))] {
-        let counted = Usage::with_report(before.as_ref(), workspace, of, &month, usage);
-        change.usage.push(RowChange { before: before.clone(), after: counted });
-    }
-    let mut event = context.event(EventType::UserUsageReported).with_device(after.device_id, user);
-    // The added counts: no row has the device's own total.
-    for (kind, number) in &usage.counts {
-        event.add_change(kind.as_str(), serde_json::Value::Null, *number);
-    }
-    change.events.push(event);
+    let scopes = [UsageScope::User(after.user_id), UsageScope::shard_of(after.user_id)];
+    let counted = scopes.into_iter().filter(|_| !usage.counts.is_empty());
+    change.usage.extend(counted.map(|of| Usage::of_report(after.workspace_id, of, now, usage)));
     after.usage_sequence = Some(usage.sequence);
 }
 

@@ -18,7 +18,7 @@ use crate::commands::one_phone;
 use crate::common::{at, context, device_of};
 use crate::fixture::{Fixture, command_request};
 
-const NOTHING: CheckInReads = CheckInReads { commands: false, user: false, settings: false, usage: false };
+const NOTHING: CheckInReads = CheckInReads { commands: false, user: false, settings: false };
 
 fn pins(pin_failures: u32) -> CheckInReport {
     CheckInReport { pin_failures: Some(pin_failures), ..CheckInReport::default() }
@@ -39,7 +39,6 @@ fn a_check_in_reads_no_more_than_its_news_needs() {
     let device =
         Device { pin_failures: 2, usage_sequence: Some(7), ..fixture.held()[0].clone().with_served_version("v2") };
     let user = CheckInReads { user: true, settings: true, ..NOTHING };
-    let usage = CheckInReads { usage: true, ..NOTHING };
     let cases = [
         (CheckInReport::default(), NOTHING),
         (pins(3), user),
@@ -47,10 +46,10 @@ fn a_check_in_reads_no_more_than_its_news_needs() {
         (pins(0), NOTHING),
         (installed("v2"), user),
         (installed("v1"), NOTHING),
-        (used(8), usage),
+        (used(8), NOTHING),
         (used(7), NOTHING),
         (used(6), NOTHING),
-        (CheckInReport { usage: used(8).usage, ..pins(3) }, CheckInReads { usage: true, ..user }),
+        (CheckInReport { usage: used(8).usage, ..pins(3) }, user),
     ];
     let (blocked, _) = device_of(block(&device, None, &context(1)).unwrap().unwrap());
     for (report, expected) in cases {
@@ -59,8 +58,6 @@ fn a_check_in_reads_no_more_than_its_news_needs() {
     }
     let installed_already = device.with_installed_version("v2");
     assert_eq!(needs(&installed_already, &installed("v2"), at(2)), NOTHING);
-    let never_counted = Device { usage_sequence: None, ..installed_already };
-    assert_eq!(needs(&never_counted, &used(1), at(2)), usage);
 }
 
 #[test]

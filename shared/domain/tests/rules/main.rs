@@ -11,6 +11,7 @@ mod credentials;
 mod deployments;
 mod devices;
 mod errors;
+mod event_shards;
 mod exports;
 mod fixture;
 mod invitations;

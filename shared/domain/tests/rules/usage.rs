@@ -1,15 +1,13 @@
 //! What people have used, counted once.
 
 use domain::models::device::Device;
-use domain::models::event::EventType;
 use domain::models::usage::{Counts, TOTAL_SHARDS, Usage, UsageKind, UsageReport, UsageScope, add, month};
-use domain::rules::change::RowChange;
-use domain::rules::check_in::{self, CheckIn, CheckInReport, CheckInState, check_in};
+use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, check_in};
 use domain::{Time, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{at, context, device_of, faults, fields};
+use crate::common::{context, device_of, faults, fields};
 use crate::fixture::Fixture;
 
 fn counts(sent: u64, calls: u64) -> Counts {
@@ -24,50 +22,51 @@ fn device() -> Device {
     Fixture::with_phones(1).held()[0].clone()
 }
 
-/// The device and the two rows of counts after a report.
-fn counted(
-    device: &Device,
-    found: &CheckInState,
-    report: &CheckInReport,
-    minutes: i64,
-) -> Option<(Device, [Usage; 2])> {
-    match check_in(device, report, found, &context(minutes)) {
+/// The device after a report, and what is added to the counts.
+fn counted(device: &Device, report: &CheckInReport, minutes: i64) -> Option<(Device, Vec<Usage>)> {
+    match check_in(device, report, &CheckInState::default(), &context(minutes)) {
         CheckIn::AccessDenied | CheckIn::OnlyTime => None,
-        CheckIn::Changed { change, .. } => {
-            let usage = change.usage.iter().map(|edited: &RowChange<Usage>| edited.after.clone()).collect::<Vec<_>>();
-            Some((change.devices[0].after.clone(), usage.try_into().unwrap()))
-        }
+        CheckIn::Changed { change, .. } => Some((change.devices[0].after.clone(), change.usage)),
     }
-}
-
-fn with([usage, total]: &[Usage; 2]) -> CheckInState {
-    CheckInState { usage: Some(usage.clone()), total: Some(total.clone()), ..CheckInState::default() }
 }
 
 #[test]
 fn a_report_counts_for_the_user_and_in_the_workspaces_total() {
     let device = device();
-    let (after, rows) = counted(&device, &CheckInState::default(), &report(1, 5, 2), 10).unwrap();
-    assert_eq!(
-        rows.each_ref().map(|row| row.of),
-        [UsageScope::User(device.user_id), UsageScope::shard_of(device.user_id)]
-    );
-    for row in &rows {
-        assert_eq!((row.month.as_str(), &row.counts), ("2026-11", &counts(5, 2)));
+    let (after, added) = counted(&device, &report(1, 5, 2), 10).unwrap();
+    let scopes = [UsageScope::User(device.user_id), UsageScope::shard_of(device.user_id)];
+    assert_eq!(added.iter().map(|usage| usage.of).collect::<Vec<_>>(), scopes);
+    for usage in &added {
+        assert_eq!((usage.month.as_str(), &usage.counts), ("2026-11", &counts(5, 2)));
     }
-    let (_, rows) = counted(&after, &with(&rows), &report(2, 1, 0), 11).unwrap();
-    assert_eq!(rows[0].counts, counts(6, 2));
+    let (_, added) = counted(&after, &report(2, 1, 3), 11).unwrap();
+    assert_eq!(added[0].counts, counts(1, 3), "only what is new");
+}
+
+#[test]
+fn a_report_of_usage_alone_is_no_event() {
+    let CheckIn::Changed { change, .. } = check_in(&device(), &report(1, 5, 2), &CheckInState::default(), &context(3))
+    else {
+        panic!("something changed");
+    };
+    assert_eq!(change.events, [], "usage is its own history");
 }
 
 #[test]
 fn a_report_that_comes_twice_or_late_adds_nothing() {
-    let (after, rows) = counted(&device(), &CheckInState::default(), &report(7, 5, 2), 10).unwrap();
+    let (after, _) = counted(&device(), &report(7, 5, 2), 10).unwrap();
     for sequence in [7, 6, 1] {
-        let again = report(sequence, 5, 2);
-        assert!(!check_in::needs(&after, &again, at(11)).usage);
-        assert_eq!(counted(&after, &with(&rows), &again, 11), None, "report {sequence}");
+        assert_eq!(counted(&after, &report(sequence, 5, 2), 11), None, "report {sequence}");
     }
-    assert!(check_in::needs(&after, &report(8, 5, 2), at(11)).usage);
+}
+
+#[test]
+fn a_report_without_usage_is_remembered_and_adds_nothing() {
+    let report =
+        CheckInReport { usage: Some(UsageReport { sequence: 3, counts: Counts::new() }), ..CheckInReport::default() };
+    let (after, added) = counted(&device(), &report, 10).unwrap();
+    assert_eq!((after.usage_sequence, added), (Some(3), Vec::new()));
+    assert_eq!(counted(&after, &report, 11), None);
 }
 
 #[test]
@@ -78,25 +77,13 @@ fn a_new_enrolment_counts_its_reports_from_the_beginning() {
     fixture.devices.insert(id, device);
     fixture.invite(1, 2);
     let anew = fixture.register("phone-0", 2).unwrap().device.after;
-    assert!(counted(&anew, &CheckInState::default(), &report(1, 5, 2), 3).is_some());
+    assert!(counted(&anew, &report(1, 5, 2), 3).is_some());
 }
 
 #[test]
 fn what_a_phone_that_may_do_nothing_has_used_is_not_counted() {
     let (blocked, _) = device_of(domain::rules::devices::block(&device(), None, &context(2)).unwrap().unwrap());
-    assert!(!check_in::needs(&blocked, &report(1, 5, 2), at(3)).usage);
     assert_eq!(check_in(&blocked, &report(1, 5, 2), &CheckInState::default(), &context(3)), CheckIn::AccessDenied);
-}
-
-#[test]
-fn the_event_of_a_report_holds_its_counts() {
-    let CheckIn::Changed { change, .. } = check_in(&device(), &report(1, 5, 2), &CheckInState::default(), &context(3))
-    else {
-        panic!("something changed");
-    };
-    let event = change.events.iter().find(|event| event.event_type == EventType::UserUsageReported).unwrap();
-    let told: Vec<_> = event.changes.iter().map(|(kind, change)| (kind.as_str(), change.after.clone())).collect();
-    assert_eq!(told, [("calls", json!(2)), ("messages_sent", json!(5))]);
 }
 
 #[test]
@@ -116,9 +103,9 @@ fn usage_counts_in_the_month_of_its_report_in_utc() {
 
 #[test]
 fn each_user_counts_in_one_shard_of_the_total_and_all_shards_are_used() {
-    let shards: std::collections::BTreeSet<u8> = (0..100)
+    let shards: std::collections::BTreeSet<u16> = (0..300)
         .map(|n| match UsageScope::shard_of(UserId(Uuid::from_u128(n))) {
-            UsageScope::Shard(shard) => shard,
+            UsageScope::Shard(shard) => u16::from(shard),
             UsageScope::User(_) => panic!("a shard"),
         })
         .collect();

@@ -18,6 +18,7 @@ mod sources;
 mod usage;
 mod users;
 mod webhooks;
+mod words;
 mod work;
 
 use std::ops::Deref;

@@ -8,6 +8,7 @@ use domain::egress::EgressPolicy;
 use domain::models::event::EventType;
 use domain::models::webhook::{Attempt, Delivery, EventSelection, Secrets as HookSecrets, Webhook, WebhookSettings};
 use serde_json::json;
+use testkit::rows;
 
 use super::{Case, TestStore, list_all_pages, new_id, nothing};
 
@@ -16,6 +17,13 @@ fn webhook(case: &Case<'_>, number: u8) -> Webhook {
     let mut fields = domain::input::Fields::from_json(body.as_object().cloned().unwrap_or_default());
     let settings = WebhookSettings::read(&mut fields, EventSelection::Known, EgressPolicy::Public);
     Webhook::create(WebhookId(new_id(case.now)), settings, &case.context()).0
+}
+
+/// Stores a delivery as the release before did, which had one partition for those of a webhook.
+fn put_in_former_partition(case: &Case<'_>, delivery: &Delivery) {
+    let mut row = rows::rows_of(delivery).remove(0);
+    row["pk"] = json!(format!("DELIVERIES#{}#{}", delivery.workspace_id, delivery.webhook_id));
+    rows::put(&case.store.bench, rows::MAIN, &row, &[]);
 }
 
 #[tokio::test]
@@ -32,16 +40,20 @@ async fn webhooks_are_read_by_workspace_and_deliveries_by_webhook() {
     let other = Case::new(store);
     other.put(&webhook(&other, 9)).await;
     let mut deliveries = Vec::new();
-    for _ in 0..5 {
+    for number in 0..30 {
         case.later(Duration::seconds(1));
         let event = case.context().event(EventType::UserCreated);
         let delivery = Delivery::new_due(&hooks[0], &event, case.now).with_attempt_started(new_id(case.now), case.now);
-        case.put(&delivery).await;
+        if number % 3 == 0 {
+            put_in_former_partition(&case, &delivery);
+        } else {
+            case.put(&delivery).await;
+        }
         case.put(&Delivery { webhook_id: hooks[1].webhook_id, ..delivery.clone() }).await;
         deliveries.insert(0, delivery);
     }
     let (case, id) = (&case, hooks[0].webhook_id);
-    for limit in [1, 100] {
+    for limit in [1, 7, 100] {
         let page = |start| async move { case.table.list_webhooks(case.workspace, limit, start).await };
         assert_eq!(list_all_pages(page, nothing).await, hooks);
         let page = |start| async move { case.table.list_deliveries(case.workspace, id, limit, start).await };
@@ -49,9 +61,15 @@ async fn webhooks_are_read_by_workspace_and_deliveries_by_webhook() {
     }
     assert_eq!(case.table.webhook(case.workspace, id).await.expect("the call succeeds"), Some(hooks[0].clone()));
     assert_eq!(case.table.webhook(other.workspace, id).await.expect("the call succeeds"), None);
+    for delivery in &deliveries {
+        let found = case.table.delivery(case.workspace, id, delivery.event_id).await.expect("the call succeeds");
+        assert_eq!(found.as_ref(), Some(delivery));
+        // It is changed where it is.
+        let begun = delivery.with_attempt_started(new_id(case.now), case.now);
+        let commit = Commit::without_event(case.id()).edit(&found.expect("there"), &begun);
+        let _committed = case.table.commit(commit).await.expect("no conflict");
+    }
     let event = deliveries[2].event_id;
-    let found = case.table.delivery(case.workspace, id, event).await.expect("the call succeeds");
-    assert_eq!(found, Some(deliveries[2].clone()));
     assert_eq!(case.table.delivery(other.workspace, id, event).await.expect("the call succeeds"), None);
     assert_eq!(case.table.delivery(case.workspace, hooks[2].webhook_id, event).await.expect("the call succeeds"), None);
 }
