@@ -1,10 +1,12 @@
 //! Each minute: handles due rows.
 
+use std::collections::VecDeque;
+
 use aws::DueRow;
 use aws::Pusher;
 use aws::store::due::DUE_SHARDS;
 use aws::store::due::due_shard;
-use aws::{Commit, Position, Table};
+use aws::{Commit, Position, RowKey, Table};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::actor::Creator;
@@ -21,7 +23,10 @@ use domain::rules::commands::apply;
 use domain::rules::devices::block;
 use domain::rules::offers::expire;
 use domain::rules::workspaces::pause_silent_rule;
+use domain::states::JobState;
 use domain::{JobId, Time, WorkspaceId};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -44,12 +49,16 @@ use crate::users::changes::carry_through;
 const PAGE: usize = 100;
 /// Time left when the last step starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(10);
-/// Objects of one job, or of one workspace's rule, that are handled before another gets its turn.
+/// Objects of one job that are handled before another task of its workspace, and another workspace, gets its turn.
+const ITEMS_PER_TURN: usize = 100;
+/// Objects of one workspace's rule that are handled in one run.
 const ITEMS_PER_RUN: usize = 1_000;
+/// Workspaces whose long tasks are worked on at once, each by one task at a time.
+const WORKSPACES_AT_ONCE: usize = 16;
 
 /// Returns how many rows were done and how many failed. What fails stays due, and never stops the rest. Short tasks
-/// come first; then jobs, syncs and rules while time remains, the longest-waiting first. Each run starts at another
-/// shard, so that none is starved.
+/// come first; then jobs, syncs and rules while time remains, in turns, those of several workspaces side by side. Each
+/// run starts at another shard, so that none is starved.
 ///
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
@@ -84,13 +93,54 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
             }
         }
     }
-    long.sort_by_key(|(_, row)| waits_since(row));
-    for (key, row) in long {
-        if !deadline.is_over() {
-            tally.note(&run, &key, at_length(table, &run, &row, operator, fetcher, &deadline).await);
+    let (run, deadline) = (&run, &deadline);
+    let work = |row: DueRow| Box::pin(async move { at_length(table, run, &row, operator, fetcher, deadline).await });
+    let mut waiting = by_workspace(long);
+    let mut at_work = FuturesUnordered::new();
+    loop {
+        while at_work.len() < WORKSPACES_AT_ONCE
+            && !deadline.is_over()
+            && let Some((workspace, mut tasks)) = waiting.pop_front()
+        {
+            let Some((key, row)) = tasks.pop_front() else { continue };
+            let turn = work(row);
+            at_work.push(async move { (workspace, tasks, key, turn.await) });
         }
+        let Some((workspace, mut tasks, key, outcome)) = at_work.next().await else { break };
+        match outcome {
+            Ok(Some(rest)) if !deadline.is_over() => tasks.push_back((key, rest)),
+            outcome => tally.note(run, &key, outcome.map(drop)),
+        }
+        waiting.push_back((workspace, tasks));
     }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
+}
+
+/// A workspace's long tasks, in the order of their turns.
+type Tasks = VecDeque<(RowKey, DueRow)>;
+
+/// The long tasks of each workspace; the workspace and the task that have waited longest come first.
+fn by_workspace(mut long: Vec<(RowKey, DueRow)>) -> VecDeque<(Option<WorkspaceId>, Tasks)> {
+    long.sort_by_key(|(_, row)| waits_since(row));
+    let mut all: VecDeque<(Option<WorkspaceId>, Tasks)> = VecDeque::new();
+    for task in long {
+        let workspace = workspace_of(&task.1);
+        match all.iter_mut().find(|(other, _)| *other == workspace) {
+            Some((_, tasks)) => tasks.push_back(task),
+            None => all.push_back((workspace, VecDeque::from([task]))),
+        }
+    }
+    all
+}
+
+/// The workspace of a long task.
+fn workspace_of(row: &DueRow) -> Option<WorkspaceId> {
+    match row {
+        DueRow::Job(job) => Some(job.workspace_id),
+        DueRow::Source(source) => Some(source.workspace_id),
+        DueRow::Workspace(workspace) => Some(workspace.workspace_id),
+        _ => None,
+    }
 }
 
 /// Since when a long task has been due; for a job, since its last turn.
@@ -134,7 +184,7 @@ async fn short(
     }
 }
 
-/// Handles a long task.
+/// Handles a long task for one turn. Returns what is left for its next turn in this run, if anything.
 async fn at_length(
     table: &Table,
     run: &Run,
@@ -142,46 +192,30 @@ async fn at_length(
     operator: &OperatorSettings,
     fetcher: &Fetcher<'_>,
     deadline: &Deadline,
-) -> Result<(), Error> {
-    match row {
-        DueRow::Job(due) => {
-            let Some(job) = table.job(due.workspace_id, due.job_id).await? else {
-                return Ok(());
-            };
-            let origin = Origin::of_run(run, due.workspace_id);
-            match job.kind {
-                JobKind::Sync => sync(table, &origin, job, operator, fetcher, deadline).await,
-                JobKind::Users | JobKind::Devices => {
-                    advance(table, &origin, job, operator, deadline, ITEMS_PER_RUN).await.map(drop)
-                }
-                // It waits for a release that knows this kind.
-                JobKind::Unknown(_) => Ok(()),
-            }
+) -> Result<Option<DueRow>, Error> {
+    let job = match row {
+        DueRow::Job(due) => table.job(due.workspace_id, due.job_id).await?,
+        DueRow::Source(due) => retry_on_conflict(table, || scheduled(table, run, due)).await?,
+        DueRow::Workspace(due) => {
+            return silent_rule(table, run, due.workspace_id, operator, deadline).await.map(|()| None);
         }
-        DueRow::Source(due) => {
-            let begun = retry_on_conflict(table, || scheduled(table, run, due)).await?;
-            let origin = Origin::of_run(run, due.workspace_id);
-            match begun {
-                Some(job) => sync(table, &origin, job, operator, fetcher, deadline).await,
-                None => Ok(()),
-            }
+        _ => None,
+    };
+    let Some(job) = job else {
+        return Ok(None);
+    };
+    let origin = Origin::of_run(run, job.workspace_id);
+    let after = match job.kind {
+        JobKind::Sync => {
+            let syncing = SyncSettings { fetcher: Some(fetcher), operator };
+            sync::advance(table, &syncing, &origin, job, deadline, ITEMS_PER_TURN).await?
         }
-        DueRow::Workspace(due) => silent_rule(table, run, due.workspace_id, operator, deadline).await,
-        _ => Ok(()),
-    }
-}
-
-/// Continues a sync.
-async fn sync(
-    table: &Table,
-    origin: &Origin,
-    job: Job,
-    operator: &OperatorSettings,
-    fetcher: &Fetcher<'_>,
-    deadline: &Deadline,
-) -> Result<(), Error> {
-    let syncing = SyncSettings { fetcher: Some(fetcher), operator };
-    sync::advance(table, &syncing, origin, job, deadline, ITEMS_PER_RUN).await.map(drop)
+        JobKind::Users | JobKind::Devices => advance(table, &origin, job, operator, deadline, ITEMS_PER_TURN).await?,
+        // It waits for a release that knows this kind.
+        JobKind::Unknown(_) => return Ok(None),
+    };
+    let goes_on = after.state == JobState::Running && !after.is_paused(deadline.id_source().now);
+    Ok(goes_on.then(|| DueRow::Job(Box::new(after))))
 }
 
 /// Starts a source's scheduled sync if it is due. If the last one is still running, it waits for the next scheduled
