@@ -6,6 +6,7 @@ use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
 use domain::egress::is_base_url;
+use domain::models::job::RANGES_LIMIT;
 use domain::models::message_limits::{MessagePolicy, SendingRates};
 use domain::models::workspace::{AllowedSenders, CHECK_IN_MINUTES};
 use domain::text::MOBILE;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub tables: Option<TableNames>,
     /// ARN of the topic `events`.
     pub events_topic: Option<String>,
+    /// ARN of the topic `jobs`.
+    pub jobs_topic: Option<String>,
     /// The product's URL, without a trailing slash.
     pub public_url: Option<String>,
     /// The default sender of e-mails.
@@ -54,6 +57,8 @@ pub struct OperatorSettings {
     pub invitation_lifetime: Duration,
     /// Minutes between two check-ins of a phone.
     pub check_in_minutes: u32,
+    /// Ranges of a job, which are worked on side by side.
+    pub ranges_per_job: u16,
     /// The default sender of e-mails, for display.
     pub sender: Option<String>,
     /// Daily message limits, and the allowed calling codes.
@@ -142,6 +147,11 @@ impl Settings {
                 return Err(SettingsError { name: "CHECK_IN_MINUTES", fault });
             }
         };
+        let ranges_per_job = match text("RANGES_PER_JOB").map(|value| value.parse::<u16>()) {
+            None => 8,
+            Some(Ok(ranges)) if (1..=RANGES_LIMIT).contains(&ranges) => ranges,
+            Some(_) => return Err(SettingsError { name: "RANGES_PER_JOB", fault: "must be a number from 1 to 50" }),
+        };
         let calling_codes = list("TEXT_CALLING_CODES");
         if !calling_codes.iter().all(|code| is_calling_code(code)) {
             return Err(SettingsError { name: "TEXT_CALLING_CODES", fault: "must be calling codes such as +1,+44" });
@@ -157,6 +167,7 @@ impl Settings {
             ),
             tables,
             events_topic: text("EVENTS_TOPIC_ARN"),
+            jobs_topic: text("JOBS_TOPIC_ARN"),
             public_url,
             sender: text("SENDER"),
             senders: AllowedSenders {
@@ -184,6 +195,7 @@ impl Settings {
                 retention: days("RETENTION_DAYS", 30)?,
                 invitation_lifetime: days("INVITATION_DAYS", 7)?,
                 check_in_minutes,
+                ranges_per_job,
                 sender: text("SENDER"),
                 messages: MessagePolicy {
                     emails_per_day: quota("EMAILS_PER_DAY")?,

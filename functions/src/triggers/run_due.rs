@@ -1,4 +1,4 @@
-//! Each minute: handles due rows.
+//! Each minute: handles due rows. Besides, for each message of the queue `jobs`: works on a task of a job.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use domain::error::Error;
 use domain::models::actor::Creator;
 use domain::models::command::{Command, Trigger};
 use domain::models::device::Device;
-use domain::models::job::{Job, JobKind};
+use domain::models::job::{Job, JobKind, JobTask};
 use domain::models::offer::Offer;
 use domain::models::source::{DataSource, SyncRequest};
 use domain::models::user::User;
@@ -36,13 +36,15 @@ use crate::context::{ActionContext, Origin};
 use crate::creators::permissions_now;
 use crate::deadline::Deadline;
 use crate::devices::actions::delete;
-use crate::jobs::work::advance;
+use crate::jobs::ranges::take_turn;
+use crate::jobs::tasks;
+use crate::jobs::work::{JobRun, advance};
 use crate::retry::retry_on_conflict;
 use crate::settings::OperatorSettings;
 use crate::sources::sync::{self, SyncSettings};
 use crate::sources::{Fetcher, is_running};
 use crate::state::AppState;
-use crate::triggers::{Run, Tally, endpoint};
+use crate::triggers::{Run, Tally, batch_item_failures, endpoint};
 use crate::users::changes::carry_through;
 
 /// Rows per read.
@@ -63,6 +65,25 @@ const WORKSPACES_AT_ONCE: usize = 16;
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    if run.records().next().is_some() { Box::pin(handle_tasks(state, &run)).await } else { handle_due(state, run).await }
+}
+
+/// What fails is logged and left to the schedule, which finds it sooner than the queue would bring it again.
+async fn handle_tasks(state: &AppState, run: &Run) -> Result<Value, Error> {
+    let deadline = run.deadline(RESERVE).or_after(tasks::SLICE);
+    let mut tally = Tally::default();
+    for record in run.records() {
+        let body = record["body"].as_str().unwrap_or_default();
+        let outcome = match serde_json::from_str::<JobTask>(body) {
+            Ok(task) => tasks::work_on(state, run, &task, &deadline).await,
+            Err(error) => Err(Error::internal("reading a task of a job", error)),
+        };
+        tally.note(run, &"a task of a job", outcome);
+    }
+    Ok(batch_item_failures([]))
+}
+
+async fn handle_due(state: &AppState, run: Run) -> Result<Value, Error> {
     let fetcher = &Fetcher { client: &|| state.source_client(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let pusher = state.pusher();
@@ -94,6 +115,14 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
         }
     }
     let (run, deadline) = (&run, &deadline);
+    for (_, row) in &long {
+        // Those of its ranges that nobody works on.
+        if let DueRow::Job(job) = row
+            && job.listing.is_some()
+        {
+            tasks::publish(state, &tasks::next_tasks(state, job, run.now()).await?).await;
+        }
+    }
     let work = |row: DueRow| Box::pin(async move { at_length(table, run, &row, operator, fetcher, deadline).await });
     let mut waiting = by_workspace(long);
     let mut at_work = FuturesUnordered::new();
@@ -109,6 +138,11 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
         let Some((workspace, mut tasks, key, outcome)) = at_work.next().await else { break };
         match outcome {
             Ok(Some(rest)) if !deadline.is_over() => tasks.push_back((key, rest)),
+            Ok(Some(DueRow::Job(rest))) => {
+                let next = tasks::next_tasks(state, &rest, deadline.id_source().now).await;
+                tasks::publish(state, next.as_deref().unwrap_or_default()).await;
+                tally.note(run, &key, next.map(drop));
+            }
             outcome => tally.note(run, &key, outcome.map(drop)),
         }
         waiting.push_back((workspace, tasks));
@@ -209,6 +243,11 @@ async fn at_length(
         JobKind::Sync => {
             let syncing = SyncSettings { fetcher: Some(fetcher), operator };
             sync::advance(table, &syncing, &origin, job, deadline, ITEMS_PER_TURN).await?
+        }
+        JobKind::Users | JobKind::Devices if job.is_in_ranges() || job.listing.is_some() => {
+            let job_run = JobRun::new(table, &origin, &job, operator, deadline);
+            let rest = Box::pin(take_turn(&job_run, job, ITEMS_PER_TURN)).await?;
+            return Ok(rest.map(|rest| DueRow::Job(Box::new(rest))));
         }
         JobKind::Users | JobKind::Devices => advance(table, &origin, job, operator, deadline, ITEMS_PER_TURN).await?,
         // It waits for a release that knows this kind.

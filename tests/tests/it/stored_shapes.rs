@@ -24,7 +24,7 @@ use domain::models::client_account::SecretKind;
 use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::Event;
-use domain::models::job::{Job, JobItem};
+use domain::models::job::{Job, JobItem, JobPage, JobRange};
 use domain::models::key::ApiKey;
 use domain::models::member::Member;
 use domain::models::message_limits::{DailyCount, RecipientHistory};
@@ -78,6 +78,7 @@ pub(crate) fn kinds() -> Vec<Kind> {
                 "the device's" => "DEVICE#{workspace}#{device}".to_owned(),
                 "the user's" => "USER#{workspace}#{user}".to_owned(),
                 "the job's" => "JOB#{workspace}#{job}".to_owned(),
+                "the range's" => "JOBRANGE#{workspace}#{job}#{number}".to_owned(),
                 "the profile's" => "PROFILE#{workspace}#{profile}".to_owned(),
                 "the source's" => "SOURCE#{workspace}#{source}".to_owned(),
                 _ => text(1),
@@ -618,12 +619,19 @@ async fn store_ended_objects(bench: &Bench, tenant: &Tenant, keep: &mut impl FnM
     let found = json!({"action": "activate", "filter": {"search": "gina"}});
     let found = bench.post("/users/bulk", &tenant.key, found).await.expect(202).get("job_id");
     let pk = format!("JOB#{}#{found}", tenant.workspace_id);
-    let mut at_work = row(bench, &pk, "\"sk\":\"JOB\"");
+    let at_work = row(bench, &pk, "\"sk\":\"JOB\"");
     assert_eq!(at_work["state"], "running");
-    // One row represents its page.
-    at_work["page"].as_array_mut().unwrap().truncate(1);
     keep("job.over_a_filter_at_work", at_work);
     keep("outcome_of_a_jobs_thing.changed", row(bench, &pk, "\"sk\":\"ITEM#"));
+    // The schedule lists the other users and works on the only range that they fill.
+    bench.advance(Duration::seconds(61));
+    let _due = bench.run_due().await;
+    let range = format!("JOBRANGE#{}#{found}", tenant.workspace_id);
+    keep("range_of_a_job.ended", row(bench, &range, "\"sk\":\"RANGE\""));
+    let mut page = row(bench, &range, "\"sk\":\"PAGE#");
+    // One identifier represents its page.
+    page["ids"].as_array_mut().unwrap().truncate(1);
+    keep("page_of_a_range", page);
 }
 
 /// Stores counts of messages, and what a message limit delays: a renamed user's deployment, and a job.
@@ -968,6 +976,8 @@ fn rows_of_earlier_releases_are_still_readable() {
             "when_it_was_given_to_users" => expect_round_trip::<ProfileAssignment>(&name, &row),
             "job" => expect_round_trip::<Job>(&name, &row),
             "outcome_of_a_jobs_thing" => expect_round_trip::<JobItem>(&name, &row),
+            "range_of_a_job" => expect_round_trip::<JobRange>(&name, &row),
+            "page_of_a_range" => expect_round_trip::<JobPage>(&name, &row),
             "its_push_token" => expect_round_trip::<PushToken>(&name, &row),
             "identifiers_claim" => expect_round_trip::<IdentifierClaim>(&name, &row),
             "event" => expect_round_trip::<Event>(&name, &row),
