@@ -88,9 +88,6 @@ pub(crate) async fn take_turn(run: &JobRun<'_>, job: Job, items: usize) -> Resul
 }
 
 async fn try_turn(run: &JobRun<'_>, job: &Job, items: usize) -> Result<Option<Job>, Error> {
-    if job.state != JobState::Running {
-        return settle(run.table, &run.origin().itself(), job.clone()).await.map(|_| None);
-    }
     if !may_go_on(run.table, job, run.now()).await? {
         return cancel_without_permission(run.table, &run.origin().itself(), job).await.map(|_| None);
     }
@@ -116,12 +113,7 @@ pub(crate) enum RangeWork {
 ///
 /// # Errors
 /// `Unavailable`: the range belongs to the run a little longer, and then another one continues.
-pub(crate) async fn work_on_range(
-    run: &JobRun<'_>,
-    job: &Job,
-    number: u16,
-    items: usize,
-) -> Result<RangeWork, Error> {
+pub(crate) async fn work_on_range(run: &JobRun<'_>, job: &Job, number: u16, items: usize) -> Result<RangeWork, Error> {
     let Some(mut range) = claim(run, job, number).await? else {
         return Ok(RangeWork::Nothing);
     };
@@ -144,9 +136,10 @@ pub(crate) async fn work_on_range(
             return finish_if_done(run, &job).await.map(|()| RangeWork::Nothing);
         }
         if after.held_until.is_none() {
-            let is_free = job.listing.as_ref().is_some_and(|listing| {
-                after.is_free(listing, run.now()) && (done > 0 || listing.is_complete())
-            });
+            let is_free = job
+                .listing
+                .as_ref()
+                .is_some_and(|listing| after.is_free(listing, run.now()) && (done > 0 || listing.is_complete()));
             return Ok(if is_free { RangeWork::More } else { RangeWork::Nothing });
         }
         range = after;

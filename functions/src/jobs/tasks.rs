@@ -1,5 +1,6 @@
 //! Runs that a message starts: each works on a task of a job for some seconds, and then hands on to another run, so that a
-//! job that has just come is not behind a large one for long.
+//! job that has just come is not behind a large one for long. A sync has all of a run's time, since it may have to fetch
+//! its source.
 
 use chrono::Duration;
 use domain::Time;
@@ -11,16 +12,16 @@ use lambda::logging::Chain;
 
 use crate::context::Origin;
 use crate::deadline::Deadline;
-use crate::jobs::{commit, load};
 use crate::jobs::ranges::{RangeWork, free_ranges, list_pages, work_on_range};
 use crate::jobs::work::{JobRun, advance, cancel_without_permission, may_go_on};
+use crate::jobs::{commit, load};
 use crate::sources::Fetcher;
 use crate::sources::sync::{self, SyncSettings};
 use crate::state::AppState;
 use crate::triggers::Run;
 
 /// How long a run works on a task.
-pub(crate) const SLICE: Duration = Duration::seconds(20);
+const SLICE: Duration = Duration::seconds(20);
 /// How long the schedule leaves a job to a run that reports no progress.
 const HELD: Duration = Duration::seconds(60);
 
@@ -39,7 +40,7 @@ pub(crate) async fn publish(state: &AppState, tasks: &[JobTask]) {
 ///
 /// # Errors
 /// `Unavailable`: the schedule continues.
-pub(crate) async fn work_on(state: &AppState, run: &Run, task: &JobTask, deadline: &Deadline) -> Result<(), Error> {
+pub(crate) async fn work_on(state: &AppState, run: &Run, task: &JobTask, end: Deadline) -> Result<(), Error> {
     let (table, operator) = (state.table()?, &state.settings.operator);
     let Some(job) = table.job(task.workspace_id, task.job_id).await? else {
         return Ok(());
@@ -47,6 +48,7 @@ pub(crate) async fn work_on(state: &AppState, run: &Run, task: &JobTask, deadlin
     if job.state != JobState::Running || job.is_paused(run.now()) {
         return Ok(());
     }
+    let deadline = &if job.kind == JobKind::Sync { end } else { end.or_after(SLICE) };
     let origin = Origin::of_run(run, job.workspace_id);
     let job_run = JobRun::new(table, &origin, &job, operator, deadline);
     let next = match task.range {
@@ -55,13 +57,23 @@ pub(crate) async fn work_on(state: &AppState, run: &Run, task: &JobTask, deadlin
             RangeWork::Nothing => Vec::new(),
         },
         None => {
-            let job = match hold(&job_run, &job).await {
+            if job.is_held(run.now()) {
+                return Ok(());
+            }
+            let job = match hold(&job_run, &job, run.now().plus(HELD)).await {
                 // Another run has it.
                 Err(Error::Conflict) => return Ok(()),
                 outcome => outcome?,
             };
             let job = go_on(state, &origin, &job_run, job).await?;
-            next_tasks(state, &job, deadline.id_source().now).await?
+            let now = deadline.id_source().now;
+            if job.is_held(now) && job.state == JobState::Running && !job.is_paused(now) {
+                let _released = hold(&job_run, &job, now).await;
+            }
+            let mut next = next_tasks(state, &job, now).await?;
+            // What stopped before its time waits for something; the schedule looks after it.
+            next.retain(|task| task.range.is_some() || deadline.is_over());
+            next
         }
     };
     publish(state, &next).await;
@@ -79,9 +91,12 @@ pub(crate) async fn next_tasks(state: &AppState, job: &Job, now: Time) -> Result
     Ok(first.into_iter().chain(ranges.into_iter().map(Some)).map(|range| JobTask::new(job, range)).collect())
 }
 
-/// Keeps the schedule from working on the job at the same time.
-async fn hold(run: &JobRun<'_>, job: &Job) -> Result<Job, Error> {
-    let after = Job { due_at: Some(run.now().plus(HELD)), ..job.clone() };
+/// Keeps the schedule and other messages from working on the job until a time.
+async fn hold(run: &JobRun<'_>, job: &Job, until: Time) -> Result<Job, Error> {
+    let after = Job { due_at: Some(until), ..job.clone() };
+    if after.due_at == job.due_at {
+        return Ok(after);
+    }
     let change = ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::default() };
     commit(run.table, job, change, &run.origin().new_event_context()).await
 }
@@ -93,7 +108,7 @@ async fn go_on(state: &AppState, origin: &Origin, run: &JobRun<'_>, job: Job) ->
     match job.kind {
         JobKind::Sync => {
             let fetcher = &Fetcher { client: &|| state.source_client(), hosts: &state.settings.source_hosts };
-            let syncing = SyncSettings { fetcher: Some(fetcher), operator };
+            let syncing = SyncSettings { fetcher: Some(fetcher), operator, pages_at_once: sync::PAGES_AT_ONCE };
             return Box::pin(sync::advance(table, &syncing, origin, job, deadline, usize::MAX)).await;
         }
         JobKind::Users | JobKind::Devices => {}

@@ -180,7 +180,8 @@ pub(crate) enum Guard<'a> {
 }
 
 impl Guard<'_> {
-    fn hold(self, commit: Commit) -> Commit {
+    /// A commit that requires the guard to be unchanged.
+    pub fn hold(self, commit: Commit) -> Commit {
         match self {
             Self::Job(job) => commit.require_unchanged(job),
             Self::Range(range) => commit.require_unchanged(range),
@@ -188,7 +189,7 @@ impl Guard<'_> {
     }
 
     /// The outcome of an item, if it has one. `Conflict` if the guard was changed.
-    async fn outcome(self, table: &Table, id: &str) -> Result<Option<JobItem>, Error> {
+    pub async fn outcome(self, table: &Table, id: &str) -> Result<Option<JobItem>, Error> {
         let (is_same, item) = match self {
             Self::Job(job) => {
                 let (now, item) = table.job_and_item(job.workspace_id, job.job_id, id).await?;

@@ -368,10 +368,7 @@ impl SyncRun<'_> {
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
             };
-            self.table
-                .commit(Commit::from_changes(event_context.event_id, &change).require_unchanged(self.job))
-                .await
-                .map(drop)
+            self.table.commit(self.guard.hold(Commit::from_changes(event_context.event_id, &change))).await.map(drop)
         })
         .await
     }
@@ -389,7 +386,7 @@ impl SyncRun<'_> {
                 return Ok(());
             };
             let (_, commit) = complete_edit(&context, change, None, &user).await?;
-            self.table.commit(commit.require_unchanged(self.job)).await.map(drop)
+            self.table.commit(self.guard.hold(commit)).await.map(drop)
         })
         .await
     }

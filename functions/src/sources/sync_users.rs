@@ -68,7 +68,7 @@ pub(crate) async fn go_on(
     job: Job,
 ) -> Result<Job, Error> {
     let (deadline, context) = (deadline_of_answer(state, request), Origin::of_request(request));
-    let syncing = SyncSettings { fetcher, operator: &state.settings.operator };
+    let syncing = SyncSettings { fetcher, operator: &state.settings.operator, pages_at_once: 1 };
     let worked = advance(state.table()?, &syncing, &context, job.clone(), &deadline, AT_ONCE).await;
     hand_on(state, request, job, worked).await
 }

@@ -1,7 +1,6 @@
-//! Each hour: removes deleted devices and users whose retention has ended.
+//! Each quarter of an hour: removes deleted devices and users whose retention has ended.
 
 use aws::Pusher;
-use aws::store::due::DUE_SHARDS;
 use aws::store::due::purge_shard;
 use aws::{Commit, Page, RowKey, Table};
 use aws::{DeviceFilter, DueRow, EventFilter};
@@ -19,19 +18,20 @@ use serde_json::{Value, json};
 use crate::deadline::Deadline;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
+use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, endpoint};
 
 const PAGE: usize = 50;
 /// Time left when the last page starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(30);
 /// Shards whose devices are removed at once, and users that are.
-const AT_ONCE: usize = DUE_SHARDS as usize;
+const AT_ONCE: usize = 8;
 /// Rows removed or blanked in one commit.
 const ROWS: usize = 40;
 
-/// Returns how many devices and users were removed, how many failed, and whether more are due. Works on all shards side by
-/// side, page by page, until shortly before its deadline; the next run continues, since removed rows are no longer due. A failure never stops the
-/// rest. Users are removed after devices.
+/// Returns how many devices and users were removed, how many failed, and whether more are due. Works on several shards
+/// side by side, page by page, until shortly before its deadline; the next run continues, since removed rows are no
+/// longer due, and starts at another shard. A failure never stops the rest. Users are removed after devices.
 ///
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
@@ -40,7 +40,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let pusher = state.pusher();
     let deadline = run.deadline(RESERVE);
     let each = |shard| Box::pin(purge_devices(table, pusher, &run, shard, &deadline));
-    let shards: Vec<_> = stream::iter(0..DUE_SHARDS).map(each).buffer_unordered(AT_ONCE).collect().await;
+    let shards: Vec<_> = stream::iter(shards(run.now())).map(each).buffer_unordered(AT_ONCE).collect().await;
     let (mut purged, mut users) = (Tally::default(), Vec::new());
     for shard in shards {
         let (of_shard, found) = shard?;

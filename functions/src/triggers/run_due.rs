@@ -36,7 +36,7 @@ use crate::context::{ActionContext, Origin};
 use crate::creators::permissions_now;
 use crate::deadline::Deadline;
 use crate::devices::actions::delete;
-use crate::jobs::ranges::take_turn;
+use crate::jobs::ranges::{settle, take_turn};
 use crate::jobs::tasks;
 use crate::jobs::work::{JobRun, advance};
 use crate::retry::retry_on_conflict;
@@ -65,17 +65,20 @@ const WORKSPACES_AT_ONCE: usize = 16;
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
-    if run.records().next().is_some() { Box::pin(handle_tasks(state, &run)).await } else { handle_due(state, run).await }
+    if run.records().next().is_some() {
+        Box::pin(handle_tasks(state, &run)).await
+    } else {
+        handle_due(state, run).await
+    }
 }
 
 /// What fails is logged and left to the schedule, which finds it sooner than the queue would bring it again.
 async fn handle_tasks(state: &AppState, run: &Run) -> Result<Value, Error> {
-    let deadline = run.deadline(RESERVE).or_after(tasks::SLICE);
     let mut tally = Tally::default();
     for record in run.records() {
         let body = record["body"].as_str().unwrap_or_default();
         let outcome = match serde_json::from_str::<JobTask>(body) {
-            Ok(task) => tasks::work_on(state, run, &task, &deadline).await,
+            Ok(task) => tasks::work_on(state, run, &task, run.deadline(RESERVE)).await,
             Err(error) => Err(Error::internal("reading a task of a job", error)),
         };
         tally.note(run, &"a task of a job", outcome);
@@ -118,7 +121,7 @@ async fn handle_due(state: &AppState, run: Run) -> Result<Value, Error> {
     for (_, row) in &long {
         // Those of its ranges that nobody works on.
         if let DueRow::Job(job) = row
-            && job.listing.is_some()
+            && job.is_in_ranges()
         {
             tasks::publish(state, &tasks::next_tasks(state, job, run.now()).await?).await;
         }
@@ -228,7 +231,10 @@ async fn at_length(
     deadline: &Deadline,
 ) -> Result<Option<DueRow>, Error> {
     let job = match row {
-        DueRow::Job(due) => table.job(due.workspace_id, due.job_id).await?,
+        DueRow::Job(due) => {
+            let job = table.job(due.workspace_id, due.job_id).await?;
+            job.filter(|job| !job.is_held(deadline.id_source().now))
+        }
         DueRow::Source(due) => retry_on_conflict(table, || scheduled(table, run, due)).await?,
         DueRow::Workspace(due) => {
             return silent_rule(table, run, due.workspace_id, operator, deadline).await.map(|()| None);
@@ -239,12 +245,17 @@ async fn at_length(
         return Ok(None);
     };
     let origin = Origin::of_run(run, job.workspace_id);
+    if job.state != JobState::Running {
+        // Its cancellation was interrupted.
+        return settle(table, &origin, job).await.map(|_| None);
+    }
+    let version = job.version;
     let after = match job.kind {
         JobKind::Sync => {
-            let syncing = SyncSettings { fetcher: Some(fetcher), operator };
+            let syncing = SyncSettings { fetcher: Some(fetcher), operator, pages_at_once: sync::PAGES_AT_ONCE };
             sync::advance(table, &syncing, &origin, job, deadline, ITEMS_PER_TURN).await?
         }
-        JobKind::Users | JobKind::Devices if job.is_in_ranges() || job.listing.is_some() => {
+        JobKind::Users | JobKind::Devices if job.is_in_ranges() => {
             let job_run = JobRun::new(table, &origin, &job, operator, deadline);
             let rest = Box::pin(take_turn(&job_run, job, ITEMS_PER_TURN)).await?;
             return Ok(rest.map(|rest| DueRow::Job(Box::new(rest))));
@@ -253,7 +264,9 @@ async fn at_length(
         // It waits for a release that knows this kind.
         JobKind::Unknown(_) => return Ok(None),
     };
-    let goes_on = after.state == JobState::Running && !after.is_paused(deadline.id_source().now);
+    // What made no progress waits for something, such as the time to fetch a page.
+    let has_moved = after.version != version;
+    let goes_on = has_moved && after.state == JobState::Running && !after.is_paused(deadline.id_source().now);
     Ok(goes_on.then(|| DueRow::Job(Box::new(after))))
 }
 

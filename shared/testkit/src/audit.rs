@@ -135,8 +135,9 @@ impl Audit {
         for key in keys.chain(self.secrets.keys()) {
             let (kind, _) = key.split_once('#').unwrap_or((key, ""));
             // The number of shards of a day's quota depends on chance; events show the number of messages. A run that was
-            // interrupted leaves its call slot, which is free again after its lease.
-            if ["QUOTA", "CALLSLOT"].contains(&kind) {
+            // interrupted leaves its call slot, which is free again after its lease. A sync has ranges only if its call did
+            // not finish it.
+            if ["QUOTA", "CALLSLOT", "JOBRANGE"].contains(&kind) {
                 continue;
             }
             *outline.rows.entry(kind.to_owned()).or_default() += 1;

@@ -43,11 +43,16 @@ impl Simulation {
     }
 
     async fn start_with(automatic: bool) -> Self {
+        Self::start_with_ranges(automatic, 8).await
+    }
+
+    async fn start_with_ranges(automatic: bool, ranges: usize) -> Self {
         let time = SimulatedTime::starting_at(START.parse().unwrap());
         let receivers = Receivers::new(&time, takes);
         let (timed, network) = (time.adjust(usual_latency), receivers.adjust());
         let adjust: Adjust = Arc::new(move |operation, connection| network(operation, timed(operation, connection)));
-        let parameters = [("EmailsPerSecond".to_owned(), EMAILS_PER_SECOND.to_string())];
+        let parameters = [("EmailsPerSecond", EMAILS_PER_SECOND.to_string()), ("RangesPerJob", ranges.to_string())];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
         let stack = Stack::start(StackOptions {
             automatic,
             now: time.clock(),
@@ -213,6 +218,42 @@ async fn job_takes(loud: usize) -> TimeDelta {
 async fn a_small_job_beside_another_workspaces_large_one_takes_at_most_twice_its_time_alone() {
     let (alone, beside) = (job_takes(0).await, job_takes(400).await);
     assert!(beside <= alone * 2, "{beside} beside it, {alone} alone");
+}
+
+/// How long the small workspace's job over this many users takes by the queue, beside the other's over so many.
+async fn queued_job_takes(users: usize, loud: usize, ranges: usize) -> TimeDelta {
+    let simulation = &Simulation::start_with_ranges(true, ranges).await;
+    let [loud_key, small_key] = &simulation.keys;
+    let scenario = async {
+        let _many = simulation.users(loud_key, "loud", loud).await;
+        let _few = simulation.users(small_key, "small", users).await;
+        let suspend = json!({"action": "suspend", "filter": {}});
+        let _many = simulation.post(loud_key, "/users/bulk", suspend.clone()).await;
+        let few = text(&simulation.post(small_key, "/users/bulk", suspend).await["job_id"]);
+        loop {
+            simulation.seconds(1).await;
+            let job = simulation.job(small_key, &few).await;
+            if job["state"] == "finished" {
+                assert_eq!(job["progress"]["changed"], json!(users));
+                let time = |field: &str| job[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+                return time("ended_at") - time("created_at");
+            }
+        }
+    };
+    simulation.time.run(scenario).await
+}
+
+#[tokio::test]
+async fn a_small_job_by_the_queue_beside_another_workspaces_large_one_takes_at_most_twice_its_time_alone() {
+    let (alone, beside) = (queued_job_takes(100, 0, 8).await, queued_job_takes(100, 600, 8).await);
+    assert!(beside <= alone * 2, "{beside} beside it, {alone} alone");
+    assert!(alone < TimeDelta::seconds(20), "{alone}: it does not wait for the schedule");
+}
+
+#[tokio::test]
+async fn eight_ranges_are_worked_on_side_by_side() {
+    let (one, eight) = (queued_job_takes(450, 0, 1).await, queued_job_takes(450, 0, 8).await);
+    assert!(eight * 2 <= one, "{eight} in eight ranges, {one} in one");
 }
 
 /// How long a run takes to remove this many deleted users.

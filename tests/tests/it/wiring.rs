@@ -274,10 +274,7 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
         ("activate-user", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
         ("reset-pin", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
         ("deploy-config", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
-        (
-            "auto-deploy",
-            vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY", "JOBS_TOPIC_ARN"],
-        ),
+        ("auto-deploy", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY", "JOBS_TOPIC_ARN"]),
         ("revoke-deployment", vec!["SECRETS_TABLE"]),
         ("get-deployment-qr", vec!["SECRETS_TABLE", "PUBLIC_URL"]),
         ("set-user-secrets", vec!["SECRETS_TABLE"]),

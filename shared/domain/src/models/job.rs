@@ -421,6 +421,13 @@ impl Job {
         Creator { actor: self.created_by, token_id: self.token_id }
     }
 
+    /// True while a run that a message started has it, or while it pauses: the schedule and other messages leave it.
+    #[must_use]
+    pub fn is_held(&self, now: Time) -> bool {
+        let by_its_call = self.created_at.plus(RESUME_AFTER);
+        self.due_at.is_some_and(|due| due > now && due != by_its_call)
+    }
+
     /// True if the rest of its list is worked on in ranges.
     #[must_use]
     pub fn is_in_ranges(&self) -> bool {

@@ -64,6 +64,7 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, co
     let mut change = ChangeSet::default();
     if next.is_none() {
         after.end(JobState::Finished, context.at);
+        after.listing = None;
         change.events.push(finished(job, context));
     }
     if next.is_some() {
@@ -192,5 +193,6 @@ pub fn fail(job: &Job, failure: JobFailure, event: Event, context: &EventContext
     event.add_change("failure", Value::Null, failure.code.as_str());
     after.failure = Some(failure);
     after.end(JobState::Failed, context.at);
+    after.listing = None;
     ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::with_event(event) }
 }
