@@ -148,7 +148,7 @@ impl Settings {
             }
         };
         let ranges_per_job = match text("RANGES_PER_JOB").map(|value| value.parse::<u16>()) {
-            None => 8,
+            None => 10,
             Some(Ok(ranges)) if (1..=RANGES_LIMIT).contains(&ranges) => ranges,
             Some(_) => return Err(SettingsError { name: "RANGES_PER_JOB", fault: "must be a number from 1 to 50" }),
         };

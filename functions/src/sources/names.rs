@@ -86,7 +86,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl SyncRun<'_> {
     /// Outcome of a row that was processed ahead of its turn.
     pub(super) fn outcome_of_row_ahead(&self, row: &Row) -> Option<ItemOutcome> {
-        lock(&self.ahead).get(&line(row)).copied()
+        lock(self.ahead).get(&line(row)).copied()
     }
 
     /// Frees the username of a row, if its current user can give it up.
@@ -273,7 +273,7 @@ impl SyncRun<'_> {
         });
         // Another run has moved the job on.
         if let Some(outcome) = done.await?.ok_or(Error::Conflict)? {
-            lock(&self.ahead).insert(id, outcome);
+            lock(self.ahead).insert(id, outcome);
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ pub(crate) struct SyncSettings<'a> {
 }
 
 /// Pages of rows that a run without a caller who waits processes side by side.
-pub(crate) const PAGES_AT_ONCE: u16 = 8;
+pub(crate) const PAGES_AT_ONCE: u16 = 6;
 
 /// Step of a sync, part of its job's cursor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -305,7 +305,7 @@ async fn step(
     let (source, ahead, guard) = (&source, &DoneAhead::default(), Guard::Job(job));
     let at_work = SyncRun { table, syncing, origin, job, source, may_wipe, deadline, known, ahead, guard };
     let (outcomes, next) = match step {
-        SyncStep::TakeIn => match take_in(table, syncing, origin, job, &source, &action).await? {
+        SyncStep::TakeIn => match take_in(table, syncing, origin, job, source, &action).await? {
             Ok(taken) => (Vec::new(), SyncStep::Rows { taken, at: 0 }),
             Err(failure) => (Vec::new(), SyncStep::failed(failure)),
         },

@@ -218,7 +218,7 @@ fn a_range_is_free_while_nobody_holds_it_and_there_is_something_to_do() {
     assert_eq!((held.is_free(&listing, at(59)), held.is_free(&listing, at(60))), (false, true));
     let out_of_pages = range_done(&range, &listing, done(&[]), 50, None, at(3));
     assert!(!out_of_pages.is_free(&listing, at(3)) && out_of_pages.ended_at.is_none(), "more is listed");
-    let complete = Listing { cursor: None, ..listing.clone() };
+    let complete = Listing { cursor: None, ..listing };
     assert!(out_of_pages.is_free(&complete, at(3)));
     let nothing_left = range_done(&out_of_pages, &complete, done(&[]), 50, None, at(4));
     assert_eq!((nothing_left.ended_at, nothing_left.next), (Some(at(4)), out_of_pages.next));
@@ -234,7 +234,7 @@ fn what_a_limit_delays_in_a_range_comes_after_its_last_page() {
     assert_eq!((&range.page, range.ended_at, range.held_until), (&named(&["a"]), None, None));
     assert_eq!(range.pause, Some(JobPause { code: "too_many_messages".to_owned(), until: at(60) }));
     assert_eq!((range.is_free(&listing, at(59)), range.is_free(&listing, at(60))), (false, true));
-    let shown = job.with_progress(&[range.clone()]);
+    let shown = job.with_progress(std::slice::from_ref(&range));
     assert_eq!((shown.tally.changed, shown.pause), (2, range.pause.clone()));
     let range = range_done(&range, &listing, done(&[ItemOutcome::Failed]), 50, Some(at(90)), at(61));
     assert_eq!((range.ended_at, range.tally.total()), (Some(at(61)), 2));
