@@ -80,8 +80,17 @@ pub(crate) async fn work_on(state: &AppState, run: &Run, task: &JobTask, end: De
     Ok(())
 }
 
+/// Publishes the tasks that can be done for a job now.
+///
+/// # Errors
+/// `Unavailable` if its ranges cannot be read.
+pub(crate) async fn hand_on(state: &AppState, job: &Job, now: Time) -> Result<(), Error> {
+    publish(state, &next_tasks(state, job, now).await?).await;
+    Ok(())
+}
+
 /// The tasks that can be done for a job now.
-pub(crate) async fn next_tasks(state: &AppState, job: &Job, now: Time) -> Result<Vec<JobTask>, Error> {
+async fn next_tasks(state: &AppState, job: &Job, now: Time) -> Result<Vec<JobTask>, Error> {
     if job.state != JobState::Running || job.is_paused(now) {
         return Ok(Vec::new());
     }

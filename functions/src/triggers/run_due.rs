@@ -118,12 +118,13 @@ async fn handle_due(state: &AppState, run: Run) -> Result<Value, Error> {
         }
     }
     let (run, deadline) = (&run, &deadline);
-    for (_, row) in &long {
+    for (key, row) in &long {
         // Those of its ranges that nobody works on.
         if let DueRow::Job(job) = row
             && job.is_in_ranges()
+            && let Err(failure) = tasks::hand_on(state, job, run.now()).await
         {
-            tasks::publish(state, &tasks::next_tasks(state, job, run.now()).await?).await;
+            tally.note(run, key, Err(failure));
         }
     }
     let work = |row: DueRow| Box::pin(async move { at_length(table, run, &row, operator, fetcher, deadline).await });
@@ -142,9 +143,7 @@ async fn handle_due(state: &AppState, run: Run) -> Result<Value, Error> {
         match outcome {
             Ok(Some(rest)) if !deadline.is_over() => tasks.push_back((key, rest)),
             Ok(Some(DueRow::Job(rest))) => {
-                let next = tasks::next_tasks(state, &rest, deadline.id_source().now).await;
-                tasks::publish(state, next.as_deref().unwrap_or_default()).await;
-                tally.note(run, &key, next.map(drop));
+                tally.note(run, &key, tasks::hand_on(state, &rest, deadline.id_source().now).await);
             }
             outcome => tally.note(run, &key, outcome.map(drop)),
         }
