@@ -400,10 +400,11 @@ impl Recorder {
         let body = json!({"name": "Page", "kind": "http", "url": "https://hr.example.com/", "format": "csv",
             "every_hours": 24, "mapping": mapping});
         self.pages.answer_ok(format!("a,b,c\n{}", lines(0..USERS)));
-        let _source = self.bench.post("/sources", &tenant.key, body).await.expect(201);
+        let source = self.bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
         self.bench.drain().await;
         self.run("run-due", "a sync that creates users", USERS).await;
         self.finish_job(&tenant).await;
+        let _deleted = self.bench.delete(&format!("/sources/{source}"), &tenant.key).await.expect(200);
         self.bench.drain().await;
         for action in ["suspend", "activate"] {
             let body = json!({"action": action, "filter": {}});
