@@ -23,6 +23,13 @@ impl Deadline {
         Self { clock, random, until }
     }
 
+    /// It, or a time after now if that is earlier.
+    #[must_use]
+    pub fn or_after(self, time: Duration) -> Self {
+        let until = self.until.min(self.id_source().now.plus(time));
+        Self { until, ..self }
+    }
+
     /// The current time, and a source of identifiers.
     #[must_use]
     pub fn id_source(&self) -> IdSource {

@@ -1,7 +1,7 @@
 //! Jobs: one action on many users or devices.
 //!
-//! A request with `ids` is done before the reply if 20 seconds suffice; one with a filter does its first 50 items. The
-//! schedule does the rest. Both are the same kind of job, so an interrupted one is continued too.
+//! A request with `ids` is done before the reply if 20 seconds suffice; one with a filter does its first 50 items. Runs
+//! that a queue starts do the rest, in ranges side by side, and the schedule whatever was interrupted.
 
 mod bulk;
 pub mod bulk_devices;
@@ -9,15 +9,18 @@ pub mod bulk_users;
 pub mod cancel_job;
 pub mod get_job;
 pub mod list_jobs;
+pub(crate) mod ranges;
 pub(crate) mod rights;
+pub(crate) mod tasks;
 pub mod work;
 
 use aws::{Commit, Table};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
-use domain::models::job::Job;
+use domain::models::job::{Job, JobTask};
 use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
+use domain::states::JobState;
 use domain::{JobId, WorkspaceId};
 use lambda::AuthorizedRequest;
 use lambda::logging::Chain;
@@ -57,13 +60,22 @@ pub(crate) fn deadline_of_answer(state: &AppState, request: &AuthorizedRequest) 
     Deadline::new(state.clock().clone(), request.http.id_source.random, request.now().plus(ANSWER_WITHIN))
 }
 
-/// The job to return after the request worked on it. An unavailable service is not an error here: the job exists, and
-/// the schedule continues it.
-pub(crate) fn or_leave_to_schedule(start: Job, worked: Result<Job, Error>) -> Result<Job, Error> {
+/// The job to return after the request worked on it; other runs go on with it. An unavailable service is not an error
+/// here: the job exists, and the schedule continues it.
+pub(crate) async fn hand_on(
+    state: &AppState,
+    request: &AuthorizedRequest,
+    start: Job,
+    worked: Result<Job, Error>,
+) -> Result<Job, Error> {
     match worked {
         Err(failure @ Error::Unavailable { .. }) => {
             tracing::warn!(job.id = %start.job_id, error = %Chain(&failure), "a job is left to the schedule");
             Ok(start)
+        }
+        Ok(job) if job.state == JobState::Running && !job.is_paused(request.now()) => {
+            tasks::publish(state, &[JobTask::new(&job, None)]).await;
+            Ok(job)
         }
         outcome => outcome,
     }

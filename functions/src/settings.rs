@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use chrono::Duration;
 use domain::egress::is_base_url;
 use domain::models::event_shards::MOST_SHARDS;
+use domain::models::job::RANGES_LIMIT;
 use domain::models::message_limits::{MessagePolicy, SendingRates};
 use domain::models::workspace::{AllowedSenders, CHECK_IN_MINUTES};
 use domain::text::MOBILE;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub tables: Option<TableNames>,
     /// ARN of the topic `events`.
     pub events_topic: Option<String>,
+    /// ARN of the topic `jobs`.
+    pub jobs_topic: Option<String>,
     /// The product's URL, without a trailing slash.
     pub public_url: Option<String>,
     /// The default sender of e-mails.
@@ -57,6 +60,8 @@ pub struct OperatorSettings {
     pub invitation_lifetime: Duration,
     /// Minutes between two check-ins of a phone.
     pub check_in_minutes: u32,
+    /// Ranges of a job, which are worked on side by side.
+    pub ranges_per_job: u16,
     /// The default sender of e-mails, for display.
     pub sender: Option<String>,
     /// Daily message limits, and the allowed calling codes.
@@ -152,6 +157,11 @@ impl Settings {
                 return Err(SettingsError { name: "EVENT_SHARDS", fault: "must be 1, 2, 4, 8, 16, 32 or 64" });
             }
         };
+        let ranges_per_job = match text("RANGES_PER_JOB").map(|value| value.parse::<u16>()) {
+            None => 10,
+            Some(Ok(ranges)) if (1..=RANGES_LIMIT).contains(&ranges) => ranges,
+            Some(_) => return Err(SettingsError { name: "RANGES_PER_JOB", fault: "must be a number from 1 to 50" }),
+        };
         let calling_codes = list("TEXT_CALLING_CODES");
         if !calling_codes.iter().all(|code| is_calling_code(code)) {
             return Err(SettingsError { name: "TEXT_CALLING_CODES", fault: "must be calling codes such as +1,+44" });
@@ -167,6 +177,7 @@ impl Settings {
             ),
             tables,
             events_topic: text("EVENTS_TOPIC_ARN"),
+            jobs_topic: text("JOBS_TOPIC_ARN"),
             public_url,
             sender: text("SENDER"),
             senders: AllowedSenders {
@@ -194,6 +205,7 @@ impl Settings {
                 retention: days("RETENTION_DAYS", 30)?,
                 invitation_lifetime: days("INVITATION_DAYS", 7)?,
                 check_in_minutes,
+                ranges_per_job,
                 sender: text("SENDER"),
                 messages: MessagePolicy {
                     emails_per_day: quota("EMAILS_PER_DAY")?,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use aws::{Clients, EgressClient, Mailer, Pusher, Table, Texter, TopicPublisher};
+use aws::{Clients, EgressClient, JobsTopic, Mailer, Pusher, Table, Texter, TopicPublisher};
 use chrono::{DateTime, Utc};
 use domain::Time;
 use domain::egress::EgressPolicy;
@@ -55,6 +55,7 @@ pub struct AppState {
     issuer_keys: IssuerKeysCache,
     table: Option<Table>,
     topic: Option<TopicPublisher>,
+    jobs: Option<JobsTopic>,
     mailer: Option<Mailer>,
     pusher: Pusher,
     texter: Texter,
@@ -72,6 +73,7 @@ impl AppState {
             issuer_keys: IssuerKeysCache::default(),
             table: settings.tables.clone().map(|names| Table::new(&clients, names)),
             topic: settings.events_topic.clone().map(|arn| TopicPublisher::new(&clients, arn)),
+            jobs: settings.jobs_topic.clone().map(|arn| JobsTopic::new(&clients, arn)),
             mailer: sender.map(|(sender, set)| Mailer::new(&clients, sender, set)),
             texter: Texter::new(&clients),
             pusher: Pusher::new(&clients, settings.applications.ios.clone(), settings.applications.android.clone()),
@@ -126,6 +128,14 @@ impl AppState {
     /// `Internal` if the environment names none.
     pub fn topic(&self) -> Result<&TopicPublisher, Error> {
         needed(self.topic.as_ref(), "EVENTS_TOPIC_ARN")
+    }
+
+    /// The topic `jobs`.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names none.
+    pub fn jobs(&self) -> Result<&JobsTopic, Error> {
+        needed(self.jobs.as_ref(), "JOBS_TOPIC_ARN")
     }
 
     /// The client for e-mails.

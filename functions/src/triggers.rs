@@ -94,6 +94,12 @@ struct Tally {
 }
 
 impl Tally {
+    /// Adds what was counted elsewhere.
+    fn add(&mut self, other: &Self) {
+        self.done += other.done;
+        self.failed += other.failed;
+    }
+
     /// Counts a due row.
     fn note(&mut self, run: &Run, row: &impl Display, outcome: Result<(), Error>) {
         self.count(run, row, outcome.map(|()| true));

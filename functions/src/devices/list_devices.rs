@@ -95,5 +95,6 @@ pub(crate) fn read(fields: &mut Fields) -> DeviceFilter {
         created: times(fields, "created_since", "created_before"),
         last_login: times(fields, "last_login_since", "last_login_before"),
         search: Query::read(fields),
+        complete: false,
     }
 }

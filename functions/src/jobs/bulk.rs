@@ -16,12 +16,12 @@ use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::idempotency::{Creation, create_once};
 use crate::jobs::work::{Action, PlannedOutcome, advance, plan_outcome};
-use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
+use crate::jobs::{deadline_of_answer, hand_on, load_begun};
 use crate::settings::OperatorSettings;
 use crate::state::AppState;
 use crate::views;
 
-/// Objects of a filter that are handled before the reply; the schedule handles the others.
+/// Objects of a filter that are handled before the reply; other runs handle the others.
 const AT_ONCE: usize = 50;
 
 /// The action of a bulk request.
@@ -98,7 +98,7 @@ pub(crate) async fn begin_with(
     let item_limit = if matches!(job.selection, Selection::Ids(_)) { IDS_LIMIT } else { AT_ONCE };
     let deadline = deadline_of_answer(state, &request);
     let worked = advance(table, &origin, job.clone(), operator, &deadline, item_limit).await;
-    shown(table, &or_leave_to_schedule(job, worked)?).await
+    shown(table, &hand_on(state, &request, job, worked).await?).await
 }
 
 fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<Selection> {

@@ -11,6 +11,7 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::Origin;
 use crate::description::OperationDoc;
+use crate::jobs::ranges::settle;
 use crate::jobs::work::{Action, outcomes};
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
@@ -35,13 +36,13 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let id = request.http.path_id("job_id", "job", JobId::parse)?;
-    retry_on_conflict(table, || async {
+    let job = retry_on_conflict(table, || async {
         let job = load(table, request.workspace(), id).await?;
         request.http.check_version(job.version)?;
         Action::of(&job)?.require_begun_by(&request.caller)?;
         let event_context = request.new_event_context();
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
-            return Ok(Reply::ok_versioned(&views::Job::from(&job), job.version));
+            return Ok(job);
         };
         let after = commit(table, &job, change, &event_context).await?;
         if job.kind == JobKind::Sync
@@ -50,7 +51,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             // The job is canceled; rows that are left behind have a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "staged rows are kept until they expire");
         }
-        Ok(Reply::ok_versioned(&views::Job::from(&after), after.version))
+        Ok(after)
     })
-    .await
+    .await?;
+    // After the reply, nothing more is done.
+    let job = settle(table, &Origin::of_request(&request), job).await?;
+    Ok(Reply::ok_versioned(&views::Job::from(&job), job.version))
 }

@@ -11,6 +11,7 @@ use lambda_http::http::{HeaderName, HeaderValue};
 use crate::actors::with_names;
 use crate::description::{OperationDoc, schema_of};
 use crate::jobs::load;
+use crate::jobs::ranges::with_progress;
 use crate::jobs::work::Action;
 use crate::paging;
 use crate::paging::Paging;
@@ -46,7 +47,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let id = request.http.path_id("job_id", "job", JobId::parse)?;
     let (paging, ()) = Paging::read(&request, |_| ())?;
-    let job = load(table, request.workspace(), id).await?;
+    let job = with_progress(table, load(table, request.workspace(), id).await?).await?;
     request.http.check_version(job.version)?;
     Action::of(&job)?.require_seen_by(&request.caller)?;
     if request.http.header("accept").is_some_and(|accept| accept.contains("text/csv")) {

@@ -4,6 +4,7 @@ use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
+use crate::jobs::ranges::with_progress;
 use crate::jobs::work::Action;
 use crate::paging::Paging;
 use crate::state::AppState;
@@ -24,5 +25,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let mut page = table.list_jobs(request.workspace(), paging.limit, paging.start.clone()).await?;
     page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&request.caller).is_ok()));
+    for job in &mut page.items {
+        *job = with_progress(table, job.clone()).await?;
+    }
     paging.reply_named(table, request.workspace(), &page, views::Job::from).await
 }

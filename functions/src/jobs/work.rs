@@ -1,10 +1,14 @@
 //! Runs jobs, page by page and item by item.
 
-use aws::{Commit, Position, Table};
+use std::collections::BTreeMap;
+
+use aws::{Commit, DeviceFilter, Position, Table, UserFilter};
 use domain::error::{DomainError, Error};
 use domain::error::{MessageLimit, RetryAfter};
 use domain::input::Fields;
-use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, JobPause, NextPage, Selection, Waiting};
+use domain::models::job::{
+    ItemOutcome, Job, JobItem, JobKind, JobPause, JobRange, NextPage, PageResult, Selection, Waiting,
+};
 use domain::models::offer::{Offer, Warning};
 use domain::models::source::SyncAction;
 use domain::rules::change::ChangeSet;
@@ -20,6 +24,7 @@ use crate::creators::permissions_now;
 use crate::deadline::Deadline;
 use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
+use crate::jobs::ranges::settle;
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
 use crate::settings::OperatorSettings;
@@ -27,9 +32,41 @@ use crate::users::actions::UserAction;
 use crate::users::list_users;
 
 /// Objects per page of a filter.
-const PAGE: usize = 50;
+pub(crate) const PAGE: usize = 50;
 
-/// Continues a job until it ends, time is up, or about `item_limit` items are done. Returns the job in its new state.
+/// A run's work on a job, in the name of the job's creator.
+pub(crate) struct JobRun<'a> {
+    pub table: &'a Table,
+    pub operator: &'a OperatorSettings,
+    pub deadline: &'a Deadline,
+    origin: Origin,
+}
+
+impl<'a> JobRun<'a> {
+    /// The work of an operation's run on a job.
+    pub fn new(
+        table: &'a Table,
+        origin: &Origin,
+        job: &Job,
+        operator: &'a OperatorSettings,
+        deadline: &'a Deadline,
+    ) -> Self {
+        Self { table, operator, deadline, origin: origin.for_job(job) }
+    }
+
+    /// Who acts, at the current time.
+    pub fn origin(&self) -> Origin {
+        self.origin.at(self.deadline.id_source())
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Time {
+        self.deadline.id_source().now
+    }
+}
+
+/// Continues a job until it ends, the rest is for its ranges, time is up, or about `item_limit` items are done. Returns
+/// the job in its new state.
 ///
 /// # Errors
 /// `Unavailable`: the job stays at its page, and the next run continues there.
@@ -41,14 +78,16 @@ pub(crate) async fn advance(
     deadline: &Deadline,
     item_limit: usize,
 ) -> Result<Job, Error> {
-    let origin = &origin.for_job(&job);
+    let run = &JobRun::new(table, origin, &job, operator, deadline);
     let size = |job: &Job| job.page.len().max(1);
     run_steps(table, job, deadline, item_limit, size, |job| async move {
-        if may_go_on(table, &job, origin.now()).await? {
+        if job.is_in_ranges() {
+            Ok(None)
+        } else if may_go_on(table, &job, run.now()).await? {
             // Boxed, as is the work on each item: together they are too large for a small stack.
-            Box::pin(process_page(table, origin, &job, operator, deadline)).await
+            Box::pin(process_page(run, &job)).await
         } else {
-            cancel_without_permission(table, &origin.at(deadline.id_source()).itself(), &job).await
+            cancel_without_permission(table, &run.origin().itself(), &job).await
         }
     })
     .await
@@ -93,14 +132,15 @@ pub(crate) async fn may_go_on(table: &Table, job: &Job, now: Time) -> Result<boo
     Ok(Action::of(job)?.permissions().iter().all(|needed| permissions.contains(needed)))
 }
 
-/// Cancels a job whose creator may no longer do what it does.
+/// Cancels a job whose creator may no longer do what it does. `None` if it was canceled before.
 pub(crate) async fn cancel_without_permission(table: &Table, origin: &Origin, job: &Job) -> Result<Option<Job>, Error> {
     let event_context = origin.new_event_context();
     let why = "whoever started the job no longer has the permission";
     let Some(change) = cancel(job, &outcomes(table, job).await?, Some(why), &event_context)? else {
         return Ok(None);
     };
-    commit(table, job, change, &event_context).await.map(Some)
+    let canceled = commit(table, job, change, &event_context).await?;
+    settle(table, origin, canceled).await.map(Some)
 }
 
 /// The outcomes so far of the job's current page.
@@ -110,53 +150,94 @@ pub(crate) async fn outcomes(table: &Table, job: &Job) -> Result<Vec<ItemOutcome
 }
 
 /// Handles a job's page, and sets the next page in the commit that counts this one. `None` if time was up before.
-async fn process_page(
-    table: &Table,
-    origin: &Origin,
+async fn process_page(run: &JobRun<'_>, job: &Job) -> Result<Option<Job>, Error> {
+    let Some(done) = process_items(run, job, Guard::Job(job), &job.page).await? else {
+        return Ok(None);
+    };
+    let waiting = [job.waiting.clone(), done.waiting].concat();
+    let next = match &job.cursor {
+        // The rest of the page waits too, and so does everything after it.
+        cursor if done.pause.is_some() => {
+            let (ids, cursor, pause) = (done.rest, cursor.clone(), done.pause);
+            Some(NextPage { ids, cursor, waiting, pause, ..NextPage::default() })
+        }
+        None => NextPage::from_waiting(waiting, None),
+        Some(first) if first.is_empty() => Some(NextPage { waiting, ..next_page(run, job, first, PAGE).await? }),
+        // All further pages go to the job's ranges.
+        cursor => Some(NextPage { waiting, cursor: cursor.clone(), ..NextPage::default() }),
+    };
+    let event_context = run.origin().new_event_context();
+    commit(run.table, job, page_done(job, &done.outcomes, next, &event_context), &event_context).await.map(Some)
+}
+
+/// The row that must be unchanged when an item is committed: whoever advances or stops the work changes it.
+#[derive(Clone, Copy)]
+pub(crate) enum Guard<'a> {
+    /// Of the items of a job's page.
+    Job(&'a Job),
+    /// Of the items of a range.
+    Range(&'a JobRange),
+}
+
+impl Guard<'_> {
+    /// A commit that requires the guard to be unchanged.
+    pub fn hold(self, commit: Commit) -> Commit {
+        match self {
+            Self::Job(job) => commit.require_unchanged(job),
+            Self::Range(range) => commit.require_unchanged(range),
+        }
+    }
+
+    /// The outcome of an item, if it has one. `Conflict` if the guard was changed.
+    pub async fn outcome(self, table: &Table, id: &str) -> Result<Option<JobItem>, Error> {
+        let (is_same, item) = match self {
+            Self::Job(job) => {
+                let (now, item) = table.job_and_item(job.workspace_id, job.job_id, id).await?;
+                (now.is_some_and(|now| now.version == job.version), item)
+            }
+            Self::Range(range) => {
+                let (now, item) = table.range_and_item(range, id).await?;
+                (now.is_some_and(|now| now.version == range.version), item)
+            }
+        };
+        if is_same { Ok(item) } else { Err(Error::Conflict) }
+    }
+}
+
+/// Handles items one after another; those that have an outcome are done. `None` if time was up before the end.
+///
+/// # Errors
+/// `Conflict` if the guard was changed.
+pub(crate) async fn process_items(
+    run: &JobRun<'_>,
     job: &Job,
-    operator: &OperatorSettings,
-    deadline: &Deadline,
-) -> Result<Option<Job>, Error> {
-    let (mut outcomes, mut waiting) = (Vec::new(), job.waiting.clone());
-    for (at, id) in job.page.iter().enumerate() {
-        if deadline.is_over() {
+    guard: Guard<'_>,
+    ids: &[String],
+) -> Result<Option<PageResult>, Error> {
+    let known = run.table.job_items(job.workspace_id, job.job_id, ids).await?;
+    let known: BTreeMap<String, ItemOutcome> = known.into_iter().map(|item| (item.id, item.outcome)).collect();
+    let mut done = PageResult::default();
+    for (at, id) in ids.iter().enumerate() {
+        if let Some(outcome) = known.get(id) {
+            done.outcomes.push(*outcome);
+            continue;
+        }
+        if run.deadline.is_over() {
             return Ok(None);
         }
-        let origin = origin.at(deadline.id_source());
-        match retry_on_conflict(table, || Box::pin(process_item(table, &origin, job, id, operator))).await? {
-            ItemResult::Came(outcome) => outcomes.push(outcome),
+        match Box::pin(process_item(run, job, guard, id)).await? {
+            ItemResult::Came(outcome) => done.outcomes.push(outcome),
             ItemResult::Waits(wait) if wait.limit == MessageLimit::Recipient => {
-                waiting.push(Waiting { id: id.clone(), until: wait.until });
+                done.waiting.push(Waiting { id: id.clone(), until: wait.until });
             }
-            // The rest of the page waits too, and so does everything after it.
             ItemResult::Waits(wait) => {
-                let (ids, cursor) = (job.page[at..].to_vec(), job.cursor.clone());
-                let pause = NextPage { ids, cursor, waiting, pause: Some(JobPause::of(&wait)), ..NextPage::default() };
-                return commit_page(table, &origin, job, &outcomes, Some(pause)).await;
+                (done.rest, done.pause) = (ids[at..].to_vec(), Some(JobPause::of(&wait)));
+                break;
             }
             ItemResult::Overtaken => return Err(Error::Conflict),
         }
     }
-    let origin = origin.at(deadline.id_source());
-    let next = match &job.cursor {
-        Some(cursor) if waiting.len() < PAGE => {
-            Some(NextPage { waiting, ..next_page(table, &origin, job, cursor).await? })
-        }
-        cursor => NextPage::from_waiting(waiting, cursor.clone()),
-    };
-    commit_page(table, &origin, job, &outcomes, next).await
-}
-
-/// Commits the outcomes of a page, with the next page.
-async fn commit_page(
-    table: &Table,
-    origin: &Origin,
-    job: &Job,
-    outcomes: &[ItemOutcome],
-    next: Option<NextPage>,
-) -> Result<Option<Job>, Error> {
-    let event_context = origin.new_event_context();
-    commit(table, job, page_done(job, outcomes, next, &event_context), &event_context).await.map(Some)
+    Ok(Some(done))
 }
 
 /// The result for one item.
@@ -165,35 +246,50 @@ enum ItemResult {
     Came(ItemOutcome),
     /// A message limit delays it.
     Waits(RetryAfter),
-    /// The job was advanced or canceled meanwhile.
+    /// The guard was changed: the work was advanced or stopped meanwhile.
     Overtaken,
 }
 
-/// Handles one item exactly once: the commit that changes it also creates its outcome's row, and requires the job to
-/// be unchanged.
-async fn process_item(
-    table: &Table,
+/// Handles one item exactly once: the commit that changes it also creates its outcome's row, and requires the guard to
+/// be unchanged. After a conflict, both are read again.
+async fn process_item(run: &JobRun<'_>, job: &Job, guard: Guard<'_>, id: &str) -> Result<ItemResult, Error> {
+    let origin = run.origin();
+    let mut is_first = true;
+    let attempt = || {
+        let is_again = !std::mem::take(&mut is_first);
+        let origin = &origin;
+        Box::pin(async move {
+            if is_again {
+                match guard.outcome(run.table, id).await {
+                    Ok(Some(item)) => return Ok(ItemResult::Came(item.outcome)),
+                    Ok(None) => {}
+                    Err(Error::Conflict) => return Ok(ItemResult::Overtaken),
+                    Err(failure) => return Err(failure),
+                }
+            }
+            try_item(run, origin, job, guard, id).await
+        })
+    };
+    retry_on_conflict(run.table, attempt).await
+}
+
+async fn try_item(
+    run: &JobRun<'_>,
     origin: &Origin,
     job: &Job,
+    guard: Guard<'_>,
     id: &str,
-    operator: &OperatorSettings,
 ) -> Result<ItemResult, Error> {
-    let (now, item) = table.job_and_item(job.workspace_id, job.job_id, id).await?;
-    if now.is_none_or(|now| now.version != job.version) {
-        return Ok(ItemResult::Overtaken);
-    }
-    if let Some(item) = item {
-        return Ok(ItemResult::Came(item.outcome));
-    }
-    let (item, commit) = match plan_outcome(table, origin, job, id, operator).await? {
+    let table = run.table;
+    let (item, commit) = match plan_outcome(table, origin, job, id, run.operator).await? {
         PlannedOutcome::Outcome(item, commit) => (*item, commit),
         PlannedOutcome::Waits(wait) => return Ok(ItemResult::Waits(wait)),
     };
     let alone = || Commit::without_event(origin.new_event_context().event_id);
-    match table.commit(commit.unwrap_or_else(alone).put(&item).require_unchanged(job)).await {
+    match table.commit(guard.hold(commit.unwrap_or_else(alone).put(&item))).await {
         Err(failure @ Error::Internal { .. }) => {
             let item = failed_item(job, id, origin, &failure);
-            table.commit(alone().put(&item).require_unchanged(job)).await?;
+            table.commit(guard.hold(alone().put(&item))).await?;
             Ok(ItemResult::Came(item.outcome))
         }
         outcome => outcome.map(|_| ItemResult::Came(item.outcome)),
@@ -323,8 +419,8 @@ fn sync_has_no_items() -> Error {
     Error::internal("working on a job", "a sync has no items")
 }
 
-/// The page at a cursor.
-async fn next_page(table: &Table, origin: &Origin, job: &Job, cursor: &str) -> Result<NextPage, Error> {
+/// The page of at most `limit` items at a cursor.
+pub(crate) async fn next_page(run: &JobRun<'_>, job: &Job, cursor: &str, limit: usize) -> Result<NextPage, Error> {
     let Selection::Filter(filter) = &job.selection else {
         return Ok(NextPage::default());
     };
@@ -333,14 +429,16 @@ async fn next_page(table: &Table, origin: &Origin, job: &Job, cursor: &str) -> R
         at => Position::from_text(at),
     };
     let mut fields = Fields::from_json(filter.clone());
-    let (workspace, now) = (job.workspace_id, origin.now());
+    let (table, workspace, now) = (run.table, job.workspace_id, run.now());
     let (ids, next, unreadable) = match job.kind {
         JobKind::Users => {
-            let page = table.list_users(workspace, &list_users::read(&mut fields), PAGE, start, now).await?;
+            let filter = UserFilter { complete: true, ..list_users::read(&mut fields) };
+            let page = table.list_users(workspace, &filter, limit, start, now).await?;
             (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next, page.unreadable)
         }
         JobKind::Devices => {
-            let page = table.list_devices(workspace, &list_devices::read(&mut fields), PAGE, start, now).await?;
+            let filter = DeviceFilter { complete: true, ..list_devices::read(&mut fields) };
+            let page = table.list_devices(workspace, &filter, limit, start, now).await?;
             (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.unreadable)
         }
         JobKind::Sync | JobKind::Unknown(_) => return Err(sync_has_no_items()),

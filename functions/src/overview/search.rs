@@ -169,37 +169,37 @@ fn may_see_job(caller: &Caller, job: &Job) -> bool {
     Action::of(job).is_ok_and(|action| action.require_seen_by(caller).is_ok())
 }
 
-fn hit(kind: HitKind, id: impl ToString, title: impl Into<String>, detail: impl Into<String>) -> SearchHit {
+fn hit(kind: HitKind, id: &impl ToString, title: impl Into<String>, detail: impl Into<String>) -> SearchHit {
     SearchHit { kind, id: id.to_string(), title: title.into(), detail: detail.into() }
 }
 
 fn user_hit(user: &User) -> SearchHit {
-    hit(HitKind::User, user.user_id, user.name(), format!("{}, {}", user.username, user.status()))
+    hit(HitKind::User, &user.user_id, user.name(), format!("{}, {}", user.username, user.status()))
 }
 
 fn device_hit(device: &Device, user: Option<&str>, now: Time) -> SearchHit {
     let detail = [user, Some(device.device_status(now).as_str())].into_iter().flatten().collect::<Vec<_>>().join(", ");
-    hit(HitKind::Device, device.device_id, device.display_name(), detail)
+    hit(HitKind::Device, &device.device_id, device.display_name(), detail)
 }
 
 fn offer_hit(offer: &Offer, user: &User, now: Time) -> SearchHit {
     let kind = if offer.purpose == Purpose::Deploy { HitKind::Deployment } else { HitKind::Invitation };
-    hit(kind, offer.invitation_id, user.name(), format!("{}, {}", offer.created_at.day(), offer.status(now)))
+    hit(kind, &offer.invitation_id, user.name(), format!("{}, {}", offer.created_at.day(), offer.status(now)))
 }
 
 fn job_hit(job: &Job) -> SearchHit {
     let action = job.action.get("action").and_then(|action| action.as_str()).unwrap_or(job.kind.as_str());
-    hit(HitKind::Job, job.job_id, action, format!("{}, {}", job.created_at.day(), job.state))
+    hit(HitKind::Job, &job.job_id, action, format!("{}, {}", job.created_at.day(), job.state))
 }
 
 fn profile_hit(profile: Profile) -> SearchHit {
-    hit(HitKind::Profile, profile.profile_id, profile.name, format!("created {}", profile.created_at.day()))
+    hit(HitKind::Profile, &profile.profile_id, profile.name, format!("created {}", profile.created_at.day()))
 }
 
 fn source_hit(source: DataSource) -> SearchHit {
-    hit(HitKind::Source, source.source_id, source.name, source.kind.as_str())
+    hit(HitKind::Source, &source.source_id, source.name, source.kind.as_str())
 }
 
 fn key_hit(key: ApiKey) -> SearchHit {
-    hit(HitKind::Key, key.key_id, key.name, format!("created {}", key.created_at.day()))
+    hit(HitKind::Key, &key.key_id, key.name, format!("created {}", key.created_at.day()))
 }

@@ -86,7 +86,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl SyncRun<'_> {
     /// Outcome of a row that was processed ahead of its turn.
     pub(super) fn outcome_of_row_ahead(&self, row: &Row) -> Option<ItemOutcome> {
-        lock(&self.ahead).get(&line(row)).copied()
+        lock(self.ahead).get(&line(row)).copied()
     }
 
     /// Frees the username of a row, if its current user can give it up.
@@ -273,7 +273,7 @@ impl SyncRun<'_> {
         });
         // Another run has moved the job on.
         if let Some(outcome) = done.await?.ok_or(Error::Conflict)? {
-            lock(&self.ahead).insert(id, outcome);
+            lock(self.ahead).insert(id, outcome);
         }
         Ok(())
     }
@@ -368,10 +368,7 @@ impl SyncRun<'_> {
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
             };
-            self.table
-                .commit(Commit::from_changes(event_context.event_id, &change).require_unchanged(self.job))
-                .await
-                .map(drop)
+            self.table.commit(self.guard.hold(Commit::from_changes(event_context.event_id, &change))).await.map(drop)
         })
         .await
     }
@@ -389,7 +386,7 @@ impl SyncRun<'_> {
                 return Ok(());
             };
             let (_, commit) = complete_edit(&context, change, None, &user).await?;
-            self.table.commit(commit.require_unchanged(self.job)).await.map(drop)
+            self.table.commit(self.guard.hold(commit)).await.map(drop)
         })
         .await
     }

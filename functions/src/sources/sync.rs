@@ -5,6 +5,9 @@
 //! outcome row in the same commit, and that row can be created only once. So an interrupted sync can be resumed
 //! anywhere and applies each change once. A row that changes nothing gets no outcome row.
 //!
+//! A run without a caller who waits processes several pages side by side. Each is then a range of the job, whose row
+//! guards its commits; every such run takes all ranges when it starts.
+//!
 //! Retries of a step are limited: each run records its start in the cursor, and after [`TRIES`] interrupted runs at
 //! the same step the sync fails.
 
@@ -20,7 +23,7 @@ use chrono::Duration;
 use domain::error::{DomainError, Error};
 use domain::models::device::DeviceWithCommands;
 use domain::models::event::EventType;
-use domain::models::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, NextPage};
+use domain::models::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, JobRange, Listing, NextPage};
 use domain::models::source::data::{KeyHash, Row, RowFault, former_key_hash, key_hash};
 use domain::models::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
 use domain::models::user::User;
@@ -31,11 +34,12 @@ use domain::rules::sync as rules;
 use domain::rules::sync::{MatchCandidates, MatchedUser};
 use domain::states::JobState;
 use domain::{SourceId, UserId};
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::context::{ActionContext, Origin};
 use crate::deadline::Deadline;
-use crate::jobs::work::{cancel_without_permission, failed_item, may_go_on, read_action, run_steps};
+use crate::jobs::work::{Guard, cancel_without_permission, failed_item, may_go_on, read_action, run_steps};
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
 use crate::settings::OperatorSettings;
@@ -61,7 +65,12 @@ pub(crate) struct SyncSettings<'a> {
     pub fetcher: Option<&'a Fetcher<'a>>,
     /// Defaults for settings that the workspace has not set.
     pub operator: &'a OperatorSettings,
+    /// Pages of rows that are processed side by side; if more than one, each is a range of the job.
+    pub pages_at_once: u16,
 }
+
+/// Pages of rows that a run without a caller who waits processes side by side.
+pub(crate) const PAGES_AT_ONCE: u16 = 6;
 
 /// Step of a sync, part of its job's cursor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,7 +149,7 @@ pub(crate) async fn advance(
     rows: usize,
 ) -> Result<Job, Error> {
     let origin = &origin.for_job(&job);
-    let job = match start_run(table, origin, &job, deadline).await {
+    let (job, guards) = match start_run(table, syncing, origin, &job, deadline).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Ok(job),
         // Another run has the job, or it was stopped.
@@ -149,7 +158,7 @@ pub(crate) async fn advance(
     };
     let id = job.job_id;
     let workspace_id = job.workspace_id;
-    let known = &SyncCache::default();
+    let (known, guards) = (&SyncCache::default(), &guards);
     let moved = run_steps(
         table,
         job,
@@ -158,7 +167,7 @@ pub(crate) async fn advance(
         |_| ROWS,
         |job| async move {
             if may_go_on(table, &job, origin.now()).await? {
-                step(table, syncing, origin, &job, deadline, known).await
+                step(table, syncing, origin, &job, deadline, known, guards).await
             } else {
                 delete_staged(table, origin, &job).await?;
                 cancel_without_permission(table, &origin.at(deadline.id_source()).itself(), &job).await
@@ -181,9 +190,15 @@ pub(crate) async fn advance(
     }
 }
 
-/// Records in the job that a run starts at this step; fails the sync after too many. `None` if there is nothing to
-/// do, or no time for it.
-async fn start_run(table: &Table, origin: &Origin, job: &Job, deadline: &Deadline) -> Result<Option<Job>, Error> {
+/// Records in the job that a run starts at this step, and takes its ranges, whose pages no earlier run can commit any
+/// more; fails the sync after too many. `None` if there is nothing to do, or no time for it.
+async fn start_run(
+    table: &Table,
+    syncing: &SyncSettings<'_>,
+    origin: &Origin,
+    job: &Job,
+    deadline: &Deadline,
+) -> Result<Option<(Job, Vec<JobRange>)>, Error> {
     if job.state != JobState::Running || deadline.is_over() {
         return Ok(None);
     }
@@ -196,14 +211,50 @@ async fn start_run(table: &Table, origin: &Origin, job: &Job, deadline: &Deadlin
         }
     }
     if tries < TRIES {
-        return commit_job(table, origin, job, &[], &SyncCursor { step, tries: tries + 1 }).await.map(Some);
+        let stand = SyncCursor { step, tries: tries + 1 };
+        return if syncing.pages_at_once > 1 {
+            take_ranges(table, origin, job, &stand, syncing.pages_at_once).await.map(Some)
+        } else {
+            commit_job(table, origin, job, &[], &stand).await.map(|job| Some((job, Vec::new())))
+        };
     }
     tracing::error!(job.id = %job.job_id, step = step.step_name(), "a sync was stopped");
-    match step {
+    let after = match step {
         // Staged rows expire by themselves.
-        SyncStep::Clear { failure } => commit_end(table, origin, job, source_id, failure).await.map(Some),
-        step => commit_step(table, origin, job, &[], &SyncStep::failed(step.too_many_tries())).await.map(Some),
+        SyncStep::Clear { failure } => commit_end(table, origin, job, source_id, failure).await?,
+        step => commit_step(table, origin, job, &[], &SyncStep::failed(step.too_many_tries())).await?,
+    };
+    Ok(Some((after, Vec::new())))
+}
+
+/// Commits the cursor, and takes the ranges of the job.
+async fn take_ranges(
+    table: &Table,
+    origin: &Origin,
+    job: &Job,
+    stand: &SyncCursor,
+    count: u16,
+) -> Result<(Job, Vec<JobRange>), Error> {
+    let event_context = origin.new_event_context();
+    let mut change = page_done(job, &[], Some(stand.next()?), &event_context);
+    let after = change.job.as_mut().map(|job| &mut job.after);
+    let after = after.ok_or_else(|| Error::internal("starting a run of a sync", "there is no job"))?;
+    after.listing = Some(Listing { ranges: count, pages: 0, cursor: None });
+    let after = after.clone();
+    let known = table.job_ranges(&after).await?;
+    let mut commit = Commit::from_changes(event_context.event_id, &change);
+    let mut taken = Vec::new();
+    for number in 0..count {
+        let range = known.iter().find(|range| range.number == number);
+        commit = match range {
+            Some(range) => commit.bump_version(range, range),
+            None => commit.put(&JobRange::new(job, number, origin.now())),
+        };
+        taken.push(range.cloned().unwrap_or_else(|| JobRange::new(job, number, origin.now())));
     }
+    let committed = table.commit(commit).await?;
+    let taken = taken.into_iter().map(|range| committed.with_new_version(range)).collect();
+    Ok((committed.with_new_version(after), taken))
 }
 
 /// Resets the number of tries, since the run has stopped in order.
@@ -237,6 +288,7 @@ async fn step(
     job: &Job,
     deadline: &Deadline,
     known: &SyncCache,
+    guards: &[JobRange],
 ) -> Result<Option<Job>, Error> {
     let origin = &origin.at(deadline.id_source());
     let action: SyncAction = read_action(&job.action)?;
@@ -250,14 +302,14 @@ async fn step(
         let failed = SyncStep::failed(JobFailure { code: "source_not_found".to_owned(), detail });
         return commit_step(table, origin, job, &[], &failed).await.map(Some);
     };
-    let ahead = DoneAhead::default();
-    let at_work = SyncRun { table, syncing, origin, job, source: &source, may_wipe, deadline, known, ahead };
+    let (source, ahead, guard) = (&source, &DoneAhead::default(), Guard::Job(job));
+    let at_work = SyncRun { table, syncing, origin, job, source, may_wipe, deadline, known, ahead, guard };
     let (outcomes, next) = match step {
-        SyncStep::TakeIn => match take_in(table, syncing, origin, job, &source, &action).await? {
+        SyncStep::TakeIn => match take_in(table, syncing, origin, job, source, &action).await? {
             Ok(taken) => (Vec::new(), SyncStep::Rows { taken, at: 0 }),
             Err(failure) => (Vec::new(), SyncStep::failed(failure)),
         },
-        SyncStep::Rows { taken, at } => match at_work.process_rows(taken, at).await? {
+        SyncStep::Rows { taken, at } => match at_work.process_rows(taken, at, guards).await? {
             Some(done) => done,
             None => return Ok(None),
         },
@@ -330,7 +382,8 @@ async fn commit_end(
     commit(table, job, change, &event_context).await
 }
 
-/// Context of a sync's step.
+/// Context of a sync's step, or of one of the pages that it processes side by side.
+#[derive(Clone, Copy)]
 struct SyncRun<'a> {
     table: &'a Table,
     syncing: &'a SyncSettings<'a>,
@@ -340,7 +393,9 @@ struct SyncRun<'a> {
     may_wipe: bool,
     deadline: &'a Deadline,
     known: &'a SyncCache,
-    ahead: DoneAhead,
+    ahead: &'a DoneAhead,
+    /// What each commit of a row or user requires to be unchanged.
+    guard: Guard<'a>,
 }
 
 /// Boxed future of a row's processing. On the heap, because nested futures of a sync would overflow a small stack.
@@ -348,6 +403,16 @@ type BoxedOutcome<'f, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send 
 
 /// Users that a row may match, and the claims of its username.
 type CandidatesByRow = (MatchCandidates, Option<UsernameClaims>);
+
+/// What became of a page of rows.
+enum PageOfRows {
+    /// It is done, with these outcomes.
+    Done(Vec<ItemOutcome>),
+    /// Its rows have expired.
+    Expired,
+    /// Time ran out before its end.
+    NoTime,
+}
 
 /// Decision about one row or user.
 enum RowDecision {
@@ -376,13 +441,44 @@ impl SyncRun<'_> {
         self.table.devices_with_commands(user.workspace_id, &user.device_ids).await
     }
 
-    /// Processes a page of rows. `None` if time ran out.
-    async fn process_rows(&self, taken: StagedImport, at: u32) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
+    /// Processes a page of rows, or as many as there are ranges side by side. `None` if time ran out, or another run has
+    /// the ranges.
+    async fn process_rows(
+        self,
+        taken: StagedImport,
+        at: u32,
+        ranges: &[JobRange],
+    ) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
         if at >= taken.pages {
             return Ok(Some((Vec::new(), self.step_after_rows(taken))));
         }
-        let Some(rows) = page_of(self.table, self.job, self.source, &taken, at).await? else {
-            return Ok(Some((Vec::new(), SyncStep::expired())));
+        if !ranges.is_empty() && self.table.job_ranges(self.job).await? != ranges {
+            return Ok(None);
+        }
+        let alone = [self.guard];
+        let ranges: Vec<Guard<'_>> = ranges.iter().map(Guard::Range).collect();
+        let guards = if ranges.is_empty() { alone.as_slice() } else { &ranges };
+        let pages = (at..taken.pages).zip(guards).map(|(number, guard)| {
+            let of_page = SyncRun { guard: *guard, ..self };
+            Box::pin(async move { of_page.process_page(taken, number).await })
+        });
+        let pages = join_all(pages).await;
+        let next = at + u32::try_from(pages.len()).unwrap_or(u32::MAX);
+        let mut outcomes = Vec::new();
+        for page in pages {
+            match page? {
+                PageOfRows::Done(of_page) => outcomes.extend(of_page),
+                PageOfRows::Expired => return Ok(Some((Vec::new(), SyncStep::expired()))),
+                PageOfRows::NoTime => return Ok(None),
+            }
+        }
+        let next = if next < taken.pages { SyncStep::Rows { taken, at: next } } else { self.step_after_rows(taken) };
+        Ok(Some((outcomes, next)))
+    }
+
+    async fn process_page(self, taken: StagedImport, number: u32) -> Result<PageOfRows, Error> {
+        let Some(rows) = page_of(self.table, self.job, self.source, &taken, number).await? else {
+            return Ok(PageOfRows::Expired);
         };
         let chosen = self.load_chosen_users().await?;
         let rows: Vec<Row> =
@@ -395,21 +491,19 @@ impl SyncRun<'_> {
         let mut items = Vec::new();
         for (row, found) in remaining.into_iter().zip(found) {
             if self.deadline.is_over() {
-                return Ok(None);
+                return Ok(PageOfRows::NoTime);
             }
             if let Some(outcome) = self.outcome_of_row_ahead(row) {
                 outcomes.push(outcome);
                 continue;
             }
             let Some(decided) = self.process_row(row, found, &taken, chosen.as_ref(), &settings).await? else {
-                return Ok(None);
+                return Ok(PageOfRows::NoTime);
             };
             self.note(decided, &mut outcomes, &mut items);
         }
         self.store_outcomes(&items).await?;
-        let next =
-            if at + 1 < taken.pages { SyncStep::Rows { taken, at: at + 1 } } else { self.step_after_rows(taken) };
-        Ok(Some((outcomes, next)))
+        Ok(PageOfRows::Done(outcomes))
     }
 
     fn step_after_rows(&self, taken: StagedImport) -> SyncStep {
@@ -499,9 +593,10 @@ impl SyncRun<'_> {
 
     /// Reads the candidates of a row again; `None` if the job was moved on or stopped meanwhile.
     async fn reload_row(&self, row: &Row, taken: &StagedImport) -> Result<Option<CandidatesByRow>, Error> {
-        let (now, item) = self.table.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
-        if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
-            return Ok(None);
+        match self.guard.outcome(self.table, &line(row)).await {
+            Ok(None) => {}
+            Ok(Some(_)) | Err(Error::Conflict) => return Ok(None),
+            Err(failure) => return Err(failure),
         }
         Ok(self.find_candidates(&[row], taken).await?.pop())
     }
@@ -532,7 +627,7 @@ impl SyncRun<'_> {
             let user_id = item.user_id.filter(|_| item.change != Some(ItemChange::Created));
             return Ok(RowDecision::Reported(Box::new(JobItem { user_id, ..*item })));
         }
-        match self.table.commit((*commit).put(&*item).require_unchanged(self.job)).await {
+        match self.table.commit(self.guard.hold((*commit).put(&*item))).await {
             Err(failure @ Error::Internal { .. }) => {
                 Ok(RowDecision::Reported(Box::new(self.failed_item(id, &failure))))
             }
@@ -665,8 +760,8 @@ impl SyncRun<'_> {
     /// Writes outcome rows of what is only reported. Repeating this writes the same rows.
     async fn store_outcomes(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
-            let commit = Commit::without_event(self.origin().new_event_context().event_id).require_unchanged(self.job);
-            self.table.commit(items.iter().fold(commit, Commit::replace)).await?;
+            let commit = Commit::without_event(self.origin().new_event_context().event_id);
+            self.table.commit(self.guard.hold(items.iter().fold(commit, Commit::replace))).await?;
         }
         Ok(())
     }

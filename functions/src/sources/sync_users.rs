@@ -12,7 +12,7 @@ use lambda_http::http::StatusCode;
 use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::idempotency::{Creation, create_once};
-use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
+use crate::jobs::{deadline_of_answer, hand_on, load_begun};
 use crate::sources::Fetcher;
 use crate::sources::sync::{SyncSettings, advance};
 use crate::state::AppState;
@@ -60,7 +60,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     Ok(Reply::json(StatusCode::ACCEPTED, &views::Job::from(&job)))
 }
 
-/// Runs a job started by a call, as far as time allows; the schedule does the rest.
+/// Runs a job started by a call, as far as time allows; other runs do the rest.
 pub(crate) async fn go_on(
     state: &AppState,
     request: &AuthorizedRequest,
@@ -68,9 +68,9 @@ pub(crate) async fn go_on(
     job: Job,
 ) -> Result<Job, Error> {
     let (deadline, context) = (deadline_of_answer(state, request), Origin::of_request(request));
-    let syncing = SyncSettings { fetcher, operator: &state.settings.operator };
+    let syncing = SyncSettings { fetcher, operator: &state.settings.operator, pages_at_once: 1 };
     let worked = advance(state.table()?, &syncing, &context, job.clone(), &deadline, AT_ONCE).await;
-    or_leave_to_schedule(job, worked)
+    hand_on(state, request, job, worked).await
 }
 
 fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {

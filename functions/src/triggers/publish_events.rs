@@ -13,7 +13,7 @@ use lambda::logging::Chain;
 use serde_json::Value;
 
 use crate::state::AppState;
-use crate::triggers::stream_records::new_events;
+use crate::triggers::stream_records::{event_of, new_events};
 use crate::triggers::{Run, batch_item_failures};
 
 /// Returns the first record to retry; the stream then repeats it and all later ones, so nothing is lost and the order

@@ -1,9 +1,8 @@
-//! Each hour: removes deleted devices and users whose retention has ended.
+//! Each quarter of an hour: removes deleted devices and users whose retention has ended.
 
 use aws::Pusher;
-use aws::store::due::DUE_SHARDS;
 use aws::store::due::purge_shard;
-use aws::{Commit, Page, Table};
+use aws::{Commit, Page, RowKey, Table};
 use aws::{DeviceFilter, DueRow, EventFilter};
 use chrono::Duration;
 use domain::error::Error;
@@ -12,22 +11,27 @@ use domain::models::event::Event;
 use domain::models::user::User;
 use domain::rules::devices::purge;
 use domain::rules::lifecycle;
+use futures::StreamExt as _;
+use futures::stream;
 use serde_json::{Value, json};
 
 use crate::deadline::Deadline;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
+use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, endpoint};
 
 const PAGE: usize = 50;
 /// Time left when the last page starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(30);
+/// Shards whose devices are removed at once, and users that are.
+const AT_ONCE: usize = 8;
 /// Rows removed or blanked in one commit.
 const ROWS: usize = 40;
 
-/// Returns how many devices and users were removed, how many failed, and whether more are due. Works page by page until
-/// shortly before its deadline; the next run continues, since removed rows are no longer due. A failure never stops the
-/// rest. Users are removed after devices.
+/// Returns how many devices and users were removed, how many failed, and whether more are due. Works on several shards
+/// side by side, page by page, until shortly before its deadline; the next run continues, since removed rows are no
+/// longer due, and starts at another shard. A failure never stops the rest. Users are removed after devices.
 ///
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
@@ -35,38 +39,57 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let pusher = state.pusher();
     let deadline = run.deadline(RESERVE);
-    let mut purged = Tally::default();
-    let mut users = Vec::new();
-    for shard in 0..DUE_SHARDS {
-        let mut start = None;
-        loop {
-            let page = table.due(&purge_shard(shard), run.now(), start, PAGE).await?;
-            for (key, row) in page.rows {
-                if deadline.is_over() {
-                    return Ok(answer(&purged, true));
-                }
-                match row {
-                    Ok(Some(DueRow::Device(device))) => {
-                        purged.count(&run, &key, purge_device(table, pusher, &run, &device).await);
-                    }
-                    Ok(Some(DueRow::User(user))) => users.push((key, user)),
-                    Ok(_) => {}
-                    Err(failure) => purged.count(&run, &key, Err(failure)),
-                }
-            }
-            start = page.next;
-            if start.is_none() {
-                break;
-            }
+    let each = |shard| Box::pin(purge_devices(table, pusher, &run, shard, &deadline));
+    let shards: Vec<_> = stream::iter(shards(run.now())).map(each).buffer_unordered(AT_ONCE).collect().await;
+    let (mut purged, mut users) = (Tally::default(), Vec::new());
+    for shard in shards {
+        let (of_shard, found) = shard?;
+        purged.add(&of_shard);
+        users.extend(found);
+    }
+    let (run, deadline) = (&run, &deadline);
+    let each = |(key, user): (RowKey, Box<User>)| async move {
+        let over = deadline.is_over();
+        (key, if over { None } else { Some(Box::pin(purge_user(table, run, &user, deadline)).await) })
+    };
+    let mut outcomes = stream::iter(users).map(each).buffer_unordered(AT_ONCE);
+    while let Some((key, outcome)) = outcomes.next().await {
+        if let Some(outcome) = outcome {
+            purged.count(run, &key, outcome);
         }
     }
-    for (key, user) in users {
-        if deadline.is_over() {
-            return Ok(answer(&purged, true));
+    Ok(answer(&purged, deadline.is_over()))
+}
+
+/// Removes the due devices of a shard one after another, and returns its due users.
+async fn purge_devices(
+    table: &Table,
+    pusher: &Pusher,
+    run: &Run,
+    shard: u8,
+    deadline: &Deadline,
+) -> Result<(Tally, Vec<(RowKey, Box<User>)>), Error> {
+    let (mut purged, mut users, mut start) = (Tally::default(), Vec::new(), None);
+    loop {
+        let page = table.due(&purge_shard(shard), run.now(), start, PAGE).await?;
+        for (key, row) in page.rows {
+            if deadline.is_over() {
+                return Ok((purged, users));
+            }
+            match row {
+                Ok(Some(DueRow::Device(device))) => {
+                    purged.count(run, &key, purge_device(table, pusher, run, &device).await);
+                }
+                Ok(Some(DueRow::User(user))) => users.push((key, user)),
+                Ok(_) => {}
+                Err(failure) => purged.count(run, &key, Err(failure)),
+            }
         }
-        purged.count(&run, &key, purge_user(table, &run, &user, &deadline).await);
+        start = page.next;
+        if start.is_none() {
+            return Ok((purged, users));
+        }
     }
-    Ok(answer(&purged, false))
 }
 
 /// The result of a run.

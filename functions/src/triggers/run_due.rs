@@ -1,16 +1,18 @@
-//! Each minute: handles due rows.
+//! Each minute: handles due rows. Besides, for each message of the queue `jobs`: works on a task of a job.
+
+use std::collections::VecDeque;
 
 use aws::DueRow;
 use aws::Pusher;
 use aws::store::due::DUE_SHARDS;
 use aws::store::due::due_shard;
-use aws::{Commit, Position, Table};
+use aws::{Commit, Position, RowKey, Table};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::actor::Creator;
 use domain::models::command::{Command, Trigger};
 use domain::models::device::Device;
-use domain::models::job::{Job, JobKind};
+use domain::models::job::{Job, JobKind, JobTask};
 use domain::models::offer::Offer;
 use domain::models::source::{DataSource, SyncRequest};
 use domain::models::user::User;
@@ -21,7 +23,10 @@ use domain::rules::commands::apply;
 use domain::rules::devices::block;
 use domain::rules::offers::expire;
 use domain::rules::workspaces::pause_silent_rule;
+use domain::states::JobState;
 use domain::{JobId, Time, WorkspaceId};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -31,29 +36,57 @@ use crate::context::{ActionContext, Origin};
 use crate::creators::permissions_now;
 use crate::deadline::Deadline;
 use crate::devices::actions::delete;
-use crate::jobs::work::advance;
+use crate::jobs::ranges::{settle, take_turn};
+use crate::jobs::tasks;
+use crate::jobs::work::{JobRun, advance};
 use crate::retry::retry_on_conflict;
 use crate::settings::OperatorSettings;
 use crate::sources::sync::{self, SyncSettings};
 use crate::sources::{Fetcher, is_running};
 use crate::state::AppState;
-use crate::triggers::{Run, Tally, endpoint};
+use crate::triggers::{Run, Tally, batch_item_failures, endpoint};
 use crate::users::changes::carry_through;
 
 /// Rows per read.
 const PAGE: usize = 100;
 /// Time left when the last step starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(10);
-/// Objects of one job, or of one workspace's rule, that are handled before another gets its turn.
+/// Objects of one job that are handled before another task of its workspace, and another workspace, gets its turn.
+const ITEMS_PER_TURN: usize = 100;
+/// Objects of one workspace's rule that are handled in one run.
 const ITEMS_PER_RUN: usize = 1_000;
+/// Workspaces whose long tasks are worked on at once, each by one task at a time.
+const WORKSPACES_AT_ONCE: usize = 16;
 
 /// Returns how many rows were done and how many failed. What fails stays due, and never stops the rest. Short tasks
-/// come first; then jobs, syncs and rules while time remains, the longest-waiting first. Each run starts at another
-/// shard, so that none is starved.
+/// come first; then jobs, syncs and rules while time remains, in turns, those of several workspaces side by side. Each
+/// run starts at another shard, so that none is starved.
 ///
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    if run.records().next().is_some() {
+        Box::pin(handle_tasks(state, &run)).await
+    } else {
+        handle_due(state, run).await
+    }
+}
+
+/// What fails is logged and left to the schedule, which finds it sooner than the queue would bring it again.
+async fn handle_tasks(state: &AppState, run: &Run) -> Result<Value, Error> {
+    let mut tally = Tally::default();
+    for record in run.records() {
+        let body = record["body"].as_str().unwrap_or_default();
+        let outcome = match serde_json::from_str::<JobTask>(body) {
+            Ok(task) => tasks::work_on(state, run, &task, run.deadline(RESERVE)).await,
+            Err(error) => Err(Error::internal("reading a task of a job", error)),
+        };
+        tally.note(run, &"a task of a job", outcome);
+    }
+    Ok(batch_item_failures([]))
+}
+
+async fn handle_due(state: &AppState, run: Run) -> Result<Value, Error> {
     let fetcher = &Fetcher { client: &|| state.source_client(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let pusher = state.pusher();
@@ -84,13 +117,66 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
             }
         }
     }
-    long.sort_by_key(|(_, row)| waits_since(row));
-    for (key, row) in long {
-        if !deadline.is_over() {
-            tally.note(&run, &key, at_length(table, &run, &row, operator, fetcher, &deadline).await);
+    let (run, deadline) = (&run, &deadline);
+    for (key, row) in &long {
+        // Those of its ranges that nobody works on.
+        if let DueRow::Job(job) = row
+            && job.is_in_ranges()
+            && let Err(failure) = tasks::hand_on(state, job, run.now()).await
+        {
+            tally.note(run, key, Err(failure));
         }
     }
+    let work = |row: DueRow| Box::pin(async move { at_length(table, run, &row, operator, fetcher, deadline).await });
+    let mut waiting = by_workspace(long);
+    let mut at_work = FuturesUnordered::new();
+    loop {
+        while at_work.len() < WORKSPACES_AT_ONCE
+            && !deadline.is_over()
+            && let Some((workspace, mut tasks)) = waiting.pop_front()
+        {
+            let Some((key, row)) = tasks.pop_front() else { continue };
+            let turn = work(row);
+            at_work.push(async move { (workspace, tasks, key, turn.await) });
+        }
+        let Some((workspace, mut tasks, key, outcome)) = at_work.next().await else { break };
+        match outcome {
+            Ok(Some(rest)) if !deadline.is_over() => tasks.push_back((key, rest)),
+            Ok(Some(DueRow::Job(rest))) => {
+                tally.note(run, &key, tasks::hand_on(state, &rest, deadline.id_source().now).await);
+            }
+            outcome => tally.note(run, &key, outcome.map(drop)),
+        }
+        waiting.push_back((workspace, tasks));
+    }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
+}
+
+/// A workspace's long tasks, in the order of their turns.
+type Tasks = VecDeque<(RowKey, DueRow)>;
+
+/// The long tasks of each workspace; the workspace and the task that have waited longest come first.
+fn by_workspace(mut long: Vec<(RowKey, DueRow)>) -> VecDeque<(Option<WorkspaceId>, Tasks)> {
+    long.sort_by_key(|(_, row)| waits_since(row));
+    let mut all: VecDeque<(Option<WorkspaceId>, Tasks)> = VecDeque::new();
+    for task in long {
+        let workspace = workspace_of(&task.1);
+        match all.iter_mut().find(|(other, _)| *other == workspace) {
+            Some((_, tasks)) => tasks.push_back(task),
+            None => all.push_back((workspace, VecDeque::from([task]))),
+        }
+    }
+    all
+}
+
+/// The workspace of a long task.
+fn workspace_of(row: &DueRow) -> Option<WorkspaceId> {
+    match row {
+        DueRow::Job(job) => Some(job.workspace_id),
+        DueRow::Source(source) => Some(source.workspace_id),
+        DueRow::Workspace(workspace) => Some(workspace.workspace_id),
+        _ => None,
+    }
 }
 
 /// Since when a long task has been due; for a job, since its last turn.
@@ -134,7 +220,7 @@ async fn short(
     }
 }
 
-/// Handles a long task.
+/// Handles a long task for one turn. Returns what is left for its next turn in this run, if anything.
 async fn at_length(
     table: &Table,
     run: &Run,
@@ -142,46 +228,45 @@ async fn at_length(
     operator: &OperatorSettings,
     fetcher: &Fetcher<'_>,
     deadline: &Deadline,
-) -> Result<(), Error> {
-    match row {
+) -> Result<Option<DueRow>, Error> {
+    let job = match row {
         DueRow::Job(due) => {
-            let Some(job) = table.job(due.workspace_id, due.job_id).await? else {
-                return Ok(());
-            };
-            let origin = Origin::of_run(run, due.workspace_id);
-            match job.kind {
-                JobKind::Sync => sync(table, &origin, job, operator, fetcher, deadline).await,
-                JobKind::Users | JobKind::Devices => {
-                    advance(table, &origin, job, operator, deadline, ITEMS_PER_RUN).await.map(drop)
-                }
-                // It waits for a release that knows this kind.
-                JobKind::Unknown(_) => Ok(()),
-            }
+            let job = table.job(due.workspace_id, due.job_id).await?;
+            job.filter(|job| !job.is_held(deadline.id_source().now))
         }
-        DueRow::Source(due) => {
-            let begun = retry_on_conflict(table, || scheduled(table, run, due)).await?;
-            let origin = Origin::of_run(run, due.workspace_id);
-            match begun {
-                Some(job) => sync(table, &origin, job, operator, fetcher, deadline).await,
-                None => Ok(()),
-            }
+        DueRow::Source(due) => retry_on_conflict(table, || scheduled(table, run, due)).await?,
+        DueRow::Workspace(due) => {
+            return silent_rule(table, run, due.workspace_id, operator, deadline).await.map(|()| None);
         }
-        DueRow::Workspace(due) => silent_rule(table, run, due.workspace_id, operator, deadline).await,
-        _ => Ok(()),
+        _ => None,
+    };
+    let Some(job) = job else {
+        return Ok(None);
+    };
+    let origin = Origin::of_run(run, job.workspace_id);
+    if job.state != JobState::Running {
+        // Its cancellation was interrupted.
+        return settle(table, &origin, job).await.map(|_| None);
     }
-}
-
-/// Continues a sync.
-async fn sync(
-    table: &Table,
-    origin: &Origin,
-    job: Job,
-    operator: &OperatorSettings,
-    fetcher: &Fetcher<'_>,
-    deadline: &Deadline,
-) -> Result<(), Error> {
-    let syncing = SyncSettings { fetcher: Some(fetcher), operator };
-    sync::advance(table, &syncing, origin, job, deadline, ITEMS_PER_RUN).await.map(drop)
+    let version = job.version;
+    let after = match job.kind {
+        JobKind::Sync => {
+            let syncing = SyncSettings { fetcher: Some(fetcher), operator, pages_at_once: sync::PAGES_AT_ONCE };
+            sync::advance(table, &syncing, &origin, job, deadline, ITEMS_PER_TURN).await?
+        }
+        JobKind::Users | JobKind::Devices if job.is_in_ranges() => {
+            let job_run = JobRun::new(table, &origin, &job, operator, deadline);
+            let rest = Box::pin(take_turn(&job_run, job, ITEMS_PER_TURN)).await?;
+            return Ok(rest.map(|rest| DueRow::Job(Box::new(rest))));
+        }
+        JobKind::Users | JobKind::Devices => advance(table, &origin, job, operator, deadline, ITEMS_PER_TURN).await?,
+        // It waits for a release that knows this kind.
+        JobKind::Unknown(_) => return Ok(None),
+    };
+    // What made no progress waits for something, such as the time to fetch a page.
+    let has_moved = after.version != version;
+    let goes_on = has_moved && after.state == JobState::Running && !after.is_paused(deadline.id_source().now);
+    Ok(goes_on.then(|| DueRow::Job(Box::new(after))))
 }
 
 /// Starts a source's scheduled sync if it is due. If the last one is still running, it waits for the next scheduled

@@ -42,7 +42,7 @@ fn sequence(record: &Value) -> String {
 }
 
 /// The event of a record; `None` if the record is not about a new event row.
-fn event_of(record: &Value) -> Result<Option<Event>, Error> {
+pub fn event_of(record: &Value) -> Result<Option<Event>, Error> {
     let image = &record["dynamodb"]["NewImage"];
     let is_event = image["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("EVENT#"));
     if record["eventName"] != "INSERT" || !is_event {

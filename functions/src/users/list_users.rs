@@ -110,5 +110,6 @@ pub(crate) fn read(fields: &mut Fields) -> UserFilter {
         source_id: fields.id("source_id", SourceId::parse),
         force_pending: fields.boolean("force_pending"),
         search: Query::read(fields),
+        complete: false,
     }
 }

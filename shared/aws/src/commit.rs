@@ -83,11 +83,6 @@ enum WriteItem {
         key: Item,
         difference: Box<Difference>,
     },
-    /// Adds to a number, which is zero while the row is absent.
-    Add {
-        key: Item,
-        number: i64,
-    },
     /// Marks an event as counted; fails if it is missing or marked.
     MarkCounted {
         key: Item,
@@ -102,7 +97,7 @@ enum WriteItem {
     /// Adds to numbers of a row whatever they are.
     Add {
         key: Item,
-        numbers: BTreeMap<String, u64>,
+        numbers: BTreeMap<String, i64>,
         /// The other attributes of the row, if it is new.
         rest: Item,
     },
@@ -412,9 +407,8 @@ impl Commit {
 
     /// Adds to the number of a row, without a read or a condition; the row is created if it is absent.
     #[must_use]
-    pub(crate) fn add(mut self, key: &RowKey, number: i64) -> Self {
-        self.parts.push(WriteItem::Add { key: key.attributes(), number });
-        self
+    pub(crate) fn add(self, key: &RowKey, number: i64) -> Self {
+        self.add_numbers(key, BTreeMap::from([(COUNT.to_owned(), number)]), Item::new())
     }
 
     /// Marks an event as counted; the commit fails if it is missing or was counted before.
@@ -494,7 +488,7 @@ impl Commit {
 
     /// Adds to numbers of a row without a condition. `rest` are the other attributes of the row, if it is new.
     #[must_use]
-    pub(crate) fn add_numbers(mut self, key: &RowKey, numbers: BTreeMap<String, u64>, rest: Item) -> Self {
+    pub(crate) fn add_numbers(mut self, key: &RowKey, numbers: BTreeMap<String, i64>, rest: Item) -> Self {
         self.parts.push(WriteItem::Add { key: key.attributes(), numbers, rest });
         self
     }
@@ -562,7 +556,6 @@ impl Commit {
             WriteItem::Put { item, .. } => expected.iter().all(|(name, value)| item.get(name) == Some(value)),
             WriteItem::Update { key, .. }
             | WriteItem::UpdateDetails { key, .. }
-            | WriteItem::Add { key, .. }
             | WriteItem::MarkCounted { key }
             | WriteItem::SetTime { key, .. }
             | WriteItem::Add { key, .. }
@@ -708,13 +701,6 @@ impl WriteItem {
                 let update = with_set_and_remove(update, &mut clauses, difference.set, difference.remove);
                 item.update(update.update_expression(clauses.join()).build().map_err(broken)?).build()
             }
-            WriteItem::Add { key, number } => {
-                let update = Update::builder().table_name(&names.main).set_key(Some(key));
-                let update =
-                    update.update_expression("ADD #number :number").expression_attribute_names("#number", COUNT);
-                let number = AttributeValue::N(number.to_string());
-                item.update(update.expression_attribute_values(":number", number).build().map_err(broken)?).build()
-            }
             WriteItem::MarkCounted { key } => {
                 let update = Update::builder().table_name(&names.main).set_key(Some(key));
                 let update = update.update_expression(format!("SET {COUNTED} = :true"));
@@ -800,7 +786,7 @@ fn time_update(
 fn addition(
     names: &TableNames,
     key: Item,
-    numbers: BTreeMap<String, u64>,
+    numbers: BTreeMap<String, i64>,
     rest: Item,
 ) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
     let mut update = Update::builder().table_name(&names.main).set_key(Some(key));

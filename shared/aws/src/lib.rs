@@ -34,7 +34,7 @@ pub use store::{
     StagedRowsOf, StoredRow, StoredRows, Times, UserFilter, UserWithDevices, UsernameClaims,
 };
 pub use table::{Table, TableNames};
-pub use topic::{Topic, TopicPublisher};
+pub use topic::{JobsTopic, Topic, TopicPublisher};
 
 /// Bytes as stored in a row.
 #[must_use]

@@ -338,7 +338,11 @@ impl Table {
     /// The next items of all feeds in order, each with its position: `count` unless the feeds end. Of several with the
     /// same sort value, the others are left out.
     async fn take(&self, feeds: &mut [Feed], count: usize) -> Result<Vec<(Position, Item)>, Error> {
-        let share = if feeds.len() == 1 { count } else { count.div_ceil(feeds.len().max(1)) + SHARE_MARGIN };
+        let share = match &*feeds {
+            // What continues after an item begins with it.
+            [only] => count + usize::from(only.after.is_some()),
+            feeds => count.div_ceil(feeds.len().max(1)) + SHARE_MARGIN,
+        };
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count {
             try_join_all(feeds.iter_mut().map(|feed| self.refill(feed, share))).await?;

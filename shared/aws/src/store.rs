@@ -37,6 +37,8 @@
 //! | webhooks' call slot | `CALLSLOT#{workspace}#{number}` | `SLOT` | time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while it runs; time to live once ended |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
+//! | range of a job | `JOBRANGE#{workspace}#{job}#{number}` | `RANGE` | time to live |
+//! | page of a range | the range's | `PAGE#{number}` | time to live |
 //! | remembered call | `IDEMPOTENCY#{workspace, or hash of issuer and subject}#{hash}` | `IDEMPOTENCY` | time to live |
 //! | consumer's lease | `LEASE#{consumer}#{event}` | `LEASE` | time to live |
 //! | issuer's keys | `ISSUER` | `KEYS` | |

@@ -1,10 +1,11 @@
-//! Publishing of events.
+//! Publishing of events, and of tasks of jobs.
 
 use std::future::Future;
 
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use domain::error::Error;
 use domain::models::event::Event;
+use domain::models::job::JobTask;
 
 use crate::clients::Clients;
 
@@ -81,4 +82,46 @@ fn entry(at: usize, message: &str, event: &Event) -> Result<PublishBatchRequestE
         .message_group_id(event.workspace_id.to_string())
         .build()
         .map_err(broken)
+}
+
+/// The SNS topic `jobs`, whose queue starts runs that work on jobs. It is fair among workspaces, as is that of events.
+#[derive(Clone, Debug)]
+pub struct JobsTopic {
+    client: aws_sdk_sns::Client,
+    arn: String,
+}
+
+impl JobsTopic {
+    /// A publisher for a topic.
+    #[must_use]
+    pub fn new(clients: &Clients, arn: String) -> Self {
+        Self { client: clients.sns.clone(), arn }
+    }
+
+    /// Publishes tasks.
+    ///
+    /// # Errors
+    /// `Unavailable`: some may not be published.
+    pub async fn publish(&self, tasks: &[JobTask]) -> Result<(), Error> {
+        for tasks in tasks.chunks(BATCH) {
+            let entries: Vec<_> = tasks.iter().enumerate().map(task_entry).collect::<Result<_, _>>()?;
+            let request =
+                self.client.publish_batch().topic_arn(&self.arn).set_publish_batch_request_entries(Some(entries));
+            let output = request.send().await.map_err(|e| Error::unavailable("SNS", e))?;
+            if !output.failed().is_empty() {
+                return Err(Error::unavailable("SNS", "tasks of a job were not accepted"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn task_entry((at, task): (usize, &JobTask)) -> Result<PublishBatchRequestEntry, Error> {
+    let message = serde_json::to_string(task).map_err(|e| Error::internal("building a message", e))?;
+    PublishBatchRequestEntry::builder()
+        .id(at.to_string())
+        .message(message)
+        .message_group_id(task.workspace_id.to_string())
+        .build()
+        .map_err(|e| Error::internal("building a message", e))
 }

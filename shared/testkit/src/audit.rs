@@ -137,8 +137,8 @@ impl Audit {
             let (kind, _) = key.split_once('#').unwrap_or((key, ""));
             // The number of shards of a day's quota depends on chance; events show the number of messages. A run that was
             // interrupted leaves its call slot, which is free again after its lease. A count that has fallen to zero
-            // keeps its row.
-            if ["QUOTA", "CALLSLOT", "COUNTS"].contains(&kind) {
+            // keeps its row. A sync has ranges only if its call did not finish it.
+            if ["QUOTA", "CALLSLOT", "COUNTS", "JOBRANGE"].contains(&kind) {
                 continue;
             }
             *outline.rows.entry(kind.to_owned()).or_default() += 1;

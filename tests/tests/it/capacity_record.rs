@@ -10,7 +10,7 @@ use chrono::Duration;
 use domain::models::device::Device;
 use domain::models::user::User;
 use domain::{DeviceId, UserId, WorkspaceId};
-use http::{Method, Request};
+use http::Method;
 use serde_json::{Map, Value, json};
 use testkit::egress::Pages;
 use testkit::loads::{Load, LoadMeter, Loads};
@@ -71,6 +71,7 @@ struct Sum {
 
 struct Recorder {
     bench: Bench,
+    pages: Pages,
     meter: LoadMeter,
     tenant: Tenant,
     workspaces: BTreeSet<String>,
@@ -88,7 +89,7 @@ impl Recorder {
         let tenant = bench.tenant("Scale").await;
         let workspaces = BTreeSet::from([tenant.workspace_id.clone()]);
         bench.drain().await;
-        let mut recorder = Self { bench, meter, tenant, workspaces, operations: Map::new() };
+        let mut recorder = Self { bench, pages, meter, tenant, workspaces, operations: Map::new() };
         recorder.record_tokens(&oidc).await;
         recorder
     }
@@ -395,19 +396,15 @@ impl Recorder {
     async fn record_jobs(&mut self) {
         let tenant = self.bench.tenant("Jobs").await;
         self.workspaces.insert(tenant.workspace_id.clone());
-        let body =
-            json!({"name": "File", "kind": "csv", "mapping": {"username": "a", "first_name": "b", "email": "c"}});
+        let mapping = json!({"username": "a", "first_name": "b", "email": "c"});
+        let body = json!({"name": "Page", "kind": "http", "url": "https://hr.example.com/", "format": "csv",
+            "every_hours": 24, "mapping": mapping});
+        self.pages.answer_ok(format!("a,b,c\n{}", lines(0..USERS)));
         let source = self.bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
         self.bench.drain().await;
-        let upload = Uuid::from_u128(0x0190_f3c4_7b5e_7a11_8c1d_0000_0000_0001);
-        let path = format!("/sources/{source}/parts/1?upload={upload}&last=true");
-        let request = Request::builder().method(Method::PUT).uri(path).header("content-type", "text/csv");
-        let request = request.header("authorization", format!("Bearer {}", tenant.key));
-        let file = format!("a,b,c\n{}", lines(0..USERS));
-        self.start_recording();
-        let _started = self.bench.send(request.body(file.into_bytes()).unwrap()).await.expect(202);
-        self.keep("a sync that creates users", &["upload-source-part"], USERS);
+        self.run("run-due", "a sync that creates users", USERS).await;
         self.finish_job(&tenant).await;
+        let _deleted = self.bench.delete(&format!("/sources/{source}"), &tenant.key).await.expect(200);
         self.bench.drain().await;
         for action in ["suspend", "activate"] {
             let body = json!({"action": action, "filter": {}});

@@ -179,7 +179,7 @@ impl ThirtyUsers {
     async fn run_killed_at_every(every: usize, invite: bool) {
         let mut runner = Self::new().await;
         let ends = process_ends(&runner.calls_of_clean_run(invite).await);
-        assert!(ends.len() > 100, "{} ends", ends.len());
+        assert!(ends.len() > 90, "{} ends", ends.len());
         for (at, end) in ends.iter().enumerate().skip(every / 2).step_by(every) {
             if runner.run >= RUNS_PER_SYSTEM {
                 runner = Self::new().await;
@@ -324,6 +324,8 @@ async fn a_killed_job_with_a_filter_continues_where_it_stopped() {
         assert_eq!(fixture.faults.failed_calls().len(), 1);
     }
     fixture.faults.watch("none", None);
+    // A range belongs to the run that was killed for a minute.
+    fixture.bench.advance(Duration::seconds(61));
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
     let job = &fixture.jobs().await[0];
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(55, 55, 0, 0)));

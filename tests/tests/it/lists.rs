@@ -1263,7 +1263,7 @@ impl Staff {
                 vec!["2026-12-01T00:00:00Z".to_owned()]
             }
             "last_seen_since" | "last_login_since" | "created_since" => vec!["2026-11-01T00:00:00Z".to_owned()],
-            "model_name" => vec!["iPhone 17".to_owned()],
+            "model_name" => vec!["iPhone+17".to_owned()],
             "os_version" | "os_version_below" => vec!["26.1".to_owned()],
             "app_version" | "app_version_below" => vec!["4.2.0".to_owned()],
             // No user belongs to a source.

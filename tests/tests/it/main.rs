@@ -19,6 +19,7 @@ mod documents;
 mod exports;
 mod faults;
 mod fixture;
+mod job_ranges;
 mod jobs;
 mod journeys;
 mod life;

@@ -215,7 +215,7 @@ async fn related_rows_stay_if_their_owners_purge_is_postponed_just_before() {
         let tenant = bench.tenant("Kept").await;
         let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
         let (device, credential) = &phones[0];
-        let used = json!({"usage": {"sequence": 1, "counts": {"calls": 3}}});
+        let used = json!({"usage": {"sequence": 1, "calls": 3}});
         let _check_in = bench.check_in_with(credential, used).await.expect(200);
         let path = format!("/devices/{device}");
         let lock = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");

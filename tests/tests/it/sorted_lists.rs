@@ -132,7 +132,7 @@ fn is_sorted(items: &[Value], by: &str, descending: bool) -> bool {
         }
         first.cmp(&second) != Ordering::Greater
     };
-    items.is_sorted_by(|first, second| in_order(first, second))
+    items.is_sorted_by(in_order)
 }
 
 const DEVICE_SORTS: [&str; 6] = ["created_at", "last_login_at", "user_name", "model_name", "os_version", "app_version"];

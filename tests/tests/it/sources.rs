@@ -104,7 +104,7 @@ impl Fixture {
             let of_job =
                 row["event_type"].as_str().is_some_and(|kind| kind.starts_with("job.") || kind == "source.failed");
             // The source's own row says which job was its last.
-            !key.starts_with("JOB#") && !of_job && !key.starts_with("LEASE#") && !key.ends_with(" | SOURCE")
+            !key.starts_with("JOB") && !of_job && !key.starts_with("LEASE#") && !key.ends_with(" | SOURCE")
         });
         all
     }

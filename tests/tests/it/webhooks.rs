@@ -809,7 +809,7 @@ async fn no_environment_variable_allows_webhooks_to_private_addresses() {
     let all = functions::Settings::from_variables(|name| match name {
         "AWS_REGION" => Some("eu-central-1".to_owned()),
         "RETENTION_DAYS" | "INVITATION_DAYS" | "CHECK_IN_MINUTES" | "EMAILS_PER_DAY" | "TEXTS_PER_DAY"
-        | "EMAILS_PER_SECOND" | "TEXTS_PER_SECOND" => Some("7".to_owned()),
+        | "EMAILS_PER_SECOND" | "TEXTS_PER_SECOND" | "RANGES_PER_JOB" => Some("7".to_owned()),
         "EVENT_SHARDS" => Some("8".to_owned()),
         "TEXT_CALLING_CODES" => Some("+49".to_owned()),
         "PUBLIC_URL" => Some("https://phones.example".to_owned()),

@@ -221,15 +221,29 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
                 "EMAILS_PER_DAY",
                 "TEXTS_PER_DAY",
                 "TEXT_CALLING_CODES",
+                "JOBS_TOPIC_ARN",
             ],
         ),
-        ("bulk-devices", vec!["RETENTION_DAYS"]),
+        ("bulk-devices", vec!["RETENTION_DAYS", "JOBS_TOPIC_ARN"]),
         // sources
         ("create-source", vec!["SECRETS_TABLE", "SOURCE_HOSTS"]),
         ("update-source", vec!["SECRETS_TABLE", "SOURCE_HOSTS"]),
         ("delete-source", vec!["SECRETS_TABLE"]),
-        ("upload-source-part", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
-        ("sync-users", vec!["SECRETS_TABLE", "SOURCE_HOSTS", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
+        (
+            "upload-source-part",
+            vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY", "JOBS_TOPIC_ARN"],
+        ),
+        (
+            "sync-users",
+            vec![
+                "SECRETS_TABLE",
+                "SOURCE_HOSTS",
+                "RETENTION_DAYS",
+                "INVITATION_DAYS",
+                "EMAILS_PER_DAY",
+                "JOBS_TOPIC_ARN",
+            ],
+        ),
         // webhooks
         ("create-webhook", vec!["SECRETS_TABLE"]),
         ("delete-webhook", vec!["SECRETS_TABLE"]),
@@ -261,7 +275,7 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
         ("activate-user", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
         ("reset-pin", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
         ("deploy-config", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
-        ("auto-deploy", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
+        ("auto-deploy", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY", "JOBS_TOPIC_ARN"]),
         ("revoke-deployment", vec!["SECRETS_TABLE"]),
         ("get-deployment-qr", vec!["SECRETS_TABLE", "PUBLIC_URL"]),
         ("set-user-secrets", vec!["SECRETS_TABLE"]),
@@ -299,6 +313,8 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
                 "SOURCE_HOSTS",
                 "IOS_PLATFORM_APPLICATION_ARN",
                 "ANDROID_PLATFORM_APPLICATION_ARN",
+                "JOBS_TOPIC_ARN",
+                "RANGES_PER_JOB",
             ],
         ),
         ("purge-deleted", vec!["IOS_PLATFORM_APPLICATION_ARN", "ANDROID_PLATFORM_APPLICATION_ARN"]),
@@ -321,7 +337,7 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
 #[tokio::test]
 async fn a_function_has_the_variables_and_the_permissions_of_the_same_resources() {
     let (bench, functions) = template().await;
-    let topic = bench.stack.template().outputs["EventsTopicArn"].clone();
+    let events = bench.stack.template().outputs["EventsTopicArn"].clone();
     for (operation, function) in &functions {
         let allows = |action: &str, resource: &str| {
             function.statements.iter().any(|statement| {
@@ -335,7 +351,8 @@ async fn a_function_has_the_variables_and_the_permissions_of_the_same_resources(
         let pairs = [
             ("TABLE", allows("dynamodb:", ":table/handset")),
             ("SECRETS_TABLE", allows("dynamodb:", ":table/handset-secrets")),
-            ("EVENTS_TOPIC_ARN", allows("sns:Publish", &topic)),
+            ("EVENTS_TOPIC_ARN", allows("sns:Publish", &events)),
+            ("JOBS_TOPIC_ARN", allows("sns:Publish", ":handset-jobs")),
             ("SENDER", allows("ses:SendEmail", "") || shows_sender),
             ("CONFIGURATION_SET", allows("ses:SendEmail", ":configuration-set/handset")),
         ];

@@ -57,7 +57,7 @@ HALF_OPENED = 40
 REGISTER = 0.9
 
 # Recorded operations of jobs.
-CREATES = "upload-source-part: a sync that creates users"
+CREATES = "run-due: a sync that creates users"
 INVITES = "run-due: a job that invites users"
 SUSPENDS = "run-due: a job that is to suspend users"
 ACTIVATES = "run-due: a job that is to activate users"

@@ -17,10 +17,12 @@ RESERVE = system.constant("functions/src/triggers/run_due.rs", "RESERVE", 10)
 PURGE_RESERVE = system.constant("functions/src/triggers/purge_deleted.rs", "RESERVE", 30)
 # Operations of which many things are done in one run.
 IN_JOBS = {operation for _, _, operation, *_ in scenario.JOBS} | {operation for _, operation, *_ in scenario.GOALS}
-# The function that works on parts of jobs from a queue, if there is one.
-WORKER = "work-job"
-# Things of one job in a run.
-ITEMS_PER_RUN = system.constant("functions/src/triggers/run_due.rs", "ITEMS_PER_RUN", 1_000_000)
+# The function that works on ranges of jobs from a queue, besides its schedule.
+WORKER = "run-due"
+# Pages of a source's rows that one run of it works on side by side.
+PAGES_AT_ONCE = system.constant("functions/src/sources/sync.rs", "PAGES_AT_ONCE")
+# Shards on which a purge works side by side.
+PURGES_AT_ONCE = system.constant("functions/src/triggers/purge_deleted.rs", "AT_ONCE")
 
 
 @dataclasses.dataclass
@@ -155,7 +157,6 @@ class Simulation:
     def __init__(self):
         self.recorded = system.operations()
         self.template = system.template()
-        self.job_workers = self._job_workers()
         self.cadence = self.template.parameter("CheckInMinutes", scenario.CADENCE)
         self.keys = {}
         self.tables = {}
@@ -286,48 +287,42 @@ class Simulation:
 
     # ---- Work of schedules ----
 
-    def _job_workers(self):
-        """Returns how many functions work on jobs at the same time: a run of the schedule, unless there is a queue."""
-        if WORKER in self.template.functions:
-            return int(self.template.source(WORKER, "MaximumConcurrency"))
-        return 1
-
-    def job_seconds(self):
-        """Returns the seconds of work on jobs in a minute."""
-        if WORKER in self.template.functions:
-            return 60 * self.job_workers
-        return self.template.function("run-due", "Timeout") - RESERVE
-
     def due_work(self, minute, flow):
-        """Jobs and what has expired, in one run a minute: short tasks first, then jobs, the longest-waiting first."""
-        seconds = self.job_seconds()
+        """What has expired, in one run a minute; and jobs, each in its ranges, the longest-waiting first."""
         if self.expiring.start <= minute and self.expiring.end is None:
-            seconds -= self._work(minute, self.expiring, seconds, None, flow)
+            seconds = self.template.function("run-due", "Timeout") - RESERVE
+            self._work(minute, self.expiring, seconds, flow)
+        workers = self.template.source(WORKER, "MaximumConcurrency")
         waiting = [job for job in self.jobs if job.start <= minute and job.end is None]
         for job in sorted(waiting, key=lambda job: (job.last_turn, job.start)):
-            seconds -= self._work(minute, job, seconds, ITEMS_PER_RUN, flow)
+            # A run works on one range, or on several pages of a sync.
+            ranges = self.template.parameter("RangesPerJob")
+            of_job, side_by_side = (1, PAGES_AT_ONCE) if job.operation.name == scenario.CREATES else (ranges, 1)
+            runs = min(of_job, workers)
+            workers -= runs
+            self._work(minute, job, runs * side_by_side * 60, flow)
 
     def purges(self, minute, flow):
-        """The purge, each hour."""
-        if self.purge.start <= minute and self.purge.end is None and minute % 60 == 0:
+        """The purge, whose next run begins when the one before has ended."""
+        period = self.template.function("purge-deleted", "Timeout") / 60
+        if self.purge.start <= minute and self.purge.end is None and minute % period == 0:
             seconds = self.template.function("purge-deleted", "Timeout") - PURGE_RESERVE
-            self._work(minute, self.purge, seconds, None, flow, over=math.ceil(seconds / 60))
+            self._work(minute, self.purge, seconds * PURGES_AT_ONCE, flow, over=math.ceil(seconds / 60))
 
-    def _work(self, minute, work, seconds, most, flow, over=1):
-        """Lets a run work on some things, and returns the seconds that it took."""
+    def _work(self, minute, work, seconds, flow, over=1):
+        """Works on things for some seconds, which several runs or parts of one spend side by side."""
         if seconds <= 0:
-            return 0.0
+            return
         each = work.operation.seconds + limits.SECONDS_OF_PROCESSOR_PER_THING
-        done = min(work.left, seconds / each, most or math.inf)
+        done = min(work.left, seconds / each)
         work.left -= done
         work.last_turn = minute
         if work.left <= 1e-6:
-            work.end = minute + done * each / 60
+            work.end = minute + over * done * each / seconds
         group = {"large" if work.workspace == "largest" else "others": done / (60 * over)}
         flow.add(work.operation.name, **group)
         if work.operation.name == scenario.LOCKS_BY_JOB:
             self.pushed += done
-        return done * each
 
     # ---- Consumers ----
 
@@ -429,10 +424,10 @@ class Simulation:
         return workers * batch / (batch * found + called)
 
     def push_rate(self):
-        """Events a second that are pushed: those of a batch one after the other, if they come through a queue."""
-        of_account = self.quotas["Lambda concurrent executions"].limit
-        workers = self.template.source("notify-device", "MaximumConcurrency", of_account)
-        return workers / self.recorded["notify-device: a command"].seconds
+        """Events a second that are pushed: those of a batch side by side."""
+        workers = self.template.source("notify-device", "MaximumConcurrency")
+        batch = self.template.source("notify-device", "BatchSize")
+        return workers * batch / self.recorded["notify-device: a command"].seconds
 
     # ---- Sums ----
 
@@ -474,9 +469,7 @@ class Simulation:
             of_key[0] += load.reads * rate / load.partitions
             of_key[1] += load.writes * rate / load.partitions
             of_key[2][operation.name] += max(load.writes, load.reads / 3) * rate
-        # The commits of one worker come one after the other.
-        alone = operation.name in IN_JOBS and self.job_workers == 1
-        if load.writes and load.where == "table" and load.key in system.CONTENDED and not alone:
+        if load.writes and load.where == "table" and load.key in system.CONTENDED:
             sums.contended[load.key, load.reads > 0] += large_peak
 
     def _note(self, minute, sums, events):

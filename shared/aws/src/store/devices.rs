@@ -185,6 +185,8 @@ pub struct DeviceFilter {
     pub last_login: Times,
     /// Ones that a search for their user, model, nickname or identifier finds.
     pub search: Option<Query>,
+    /// True for work that must reach all who match: derived rows, which lag, are not relied on, so a page costs more.
+    pub complete: bool,
 }
 
 impl DeviceFilter {
@@ -493,7 +495,8 @@ impl Table {
                 self.search_devices(&search, limit, start).await
             }
             None => {
-                let walk = self.way(workspace, filter.ways(workspace, now), start.as_ref()).await?;
+                let walk =
+                    self.way(workspace, filter.ways(workspace, now).relied_on(filter.complete), start.as_ref()).await?;
                 self.walked(&walk, limit, start, |device: &Device| filter.matches(device, now)).await
             }
         }

@@ -1,7 +1,7 @@
 //! Jobs, and the outcomes of their objects.
 
 use domain::error::Error;
-use domain::models::job::{Job, JobItem, RETENTION};
+use domain::models::job::{Job, JobItem, JobPage, JobRange, RETENTION};
 use domain::{JobId, WorkspaceId};
 
 use crate::item::{Read, Row, RowKey, keeps_stored_row};
@@ -9,9 +9,10 @@ use crate::list::{Page, Position, Source};
 use crate::store::due;
 use crate::table::Table;
 
-keeps_stored_row!(Job);
+keeps_stored_row!(Job, JobRange);
 
 impl Read for JobItem {}
+impl Read for JobPage {}
 
 /// The name of the list of jobs.
 pub const JOBS: &str = "JOB";
@@ -60,6 +61,42 @@ impl Row for JobItem {
     }
 }
 
+/// The key of a range. Each has a partition of its own, with its pages.
+#[must_use]
+pub fn job_range_key(workspace: WorkspaceId, job_id: JobId, number: u16) -> RowKey {
+    RowKey::new(format!("JOBRANGE#{workspace}#{job_id}#{number:02}"), "RANGE")
+}
+
+impl Row for JobRange {
+    fn key(&self) -> RowKey {
+        job_range_key(self.workspace_id, self.job_id, self.number)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(RETENTION).seconds())
+    }
+}
+
+/// The key of a page of a range.
+#[must_use]
+pub fn job_page_key(workspace: WorkspaceId, job_id: JobId, range: u16, number: u32) -> RowKey {
+    RowKey::new(job_range_key(workspace, job_id, range).pk, format!("PAGE#{number:06}"))
+}
+
+impl Row for JobPage {
+    fn key(&self) -> RowKey {
+        job_page_key(self.workspace_id, self.job_id, self.range, self.number)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(RETENTION).seconds())
+    }
+}
+
 impl Table {
     /// A job.
     pub async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Error> {
@@ -88,6 +125,40 @@ impl Table {
         let (job, item) = (job_key(workspace, job), job_item_key(workspace, job, id));
         let found = self.get_many([job.clone(), item.clone()]).await?;
         Ok((found.row(&job)?, found.row(&item)?))
+    }
+
+    /// The ranges of a job on which somebody has worked, in their order; none if it has no ranges.
+    pub async fn job_ranges(&self, job: &Job) -> Result<Vec<JobRange>, Error> {
+        let count = job.listing.as_ref().map_or(0, |listing| listing.ranges);
+        self.rows_with((0..count).map(|number| job_range_key(job.workspace_id, job.job_id, number)).collect()).await
+    }
+
+    /// A job, and one of its ranges.
+    pub async fn job_and_range(
+        &self,
+        workspace: WorkspaceId,
+        job: JobId,
+        number: u16,
+    ) -> Result<(Option<Job>, Option<JobRange>), Error> {
+        let (job, range) = (job_key(workspace, job), job_range_key(workspace, job, number));
+        let found = self.get_many([job.clone(), range.clone()]).await?;
+        Ok((found.row(&job)?, found.row(&range)?))
+    }
+
+    /// A range, and the outcome of one object.
+    pub async fn range_and_item(
+        &self,
+        range: &JobRange,
+        id: &str,
+    ) -> Result<(Option<JobRange>, Option<JobItem>), Error> {
+        let (range, item) = (range.key(), job_item_key(range.workspace_id, range.job_id, id));
+        let found = self.get_many([range.clone(), item.clone()]).await?;
+        Ok((found.row(&range)?, found.row(&item)?))
+    }
+
+    /// A page of a range.
+    pub async fn job_page(&self, range: &JobRange) -> Result<Option<JobPage>, Error> {
+        self.get(&job_page_key(range.workspace_id, range.job_id, range.number, range.next)).await
     }
 
     /// The outcomes of some objects in the same order; objects without one are left out.

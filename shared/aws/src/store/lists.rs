@@ -173,6 +173,12 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
+    /// Those that lead to all that match, or all ways if that is not asked for.
+    pub fn relied_on(mut self, complete: bool) -> Self {
+        self.ways.retain(|way| !(complete && way.derived));
+        self
+    }
+
     fn into_walks(self) -> impl Iterator<Item = Walk> {
         self.narrow.into_iter().chain(self.ways.into_iter().map(|way| way.walk)).chain([self.all])
     }

@@ -175,6 +175,8 @@ pub struct UserFilter {
     pub force_pending: Option<bool>,
     /// Ones that a search for their name, username, number or address finds.
     pub search: Option<Query>,
+    /// True for work that must reach all who match: derived rows, which lag, are not relied on, so a page costs more.
+    pub complete: bool,
 }
 
 impl UserFilter {
@@ -377,7 +379,8 @@ impl Table {
                 self.users_with_pending_commands(workspace, filter, limit, start, now).await?
             }
             None => {
-                let walk = self.way(workspace, filter.ways(workspace, now), start.as_ref()).await?;
+                let walk =
+                    self.way(workspace, filter.ways(workspace, now).relied_on(filter.complete), start.as_ref()).await?;
                 self.walked(&walk, limit, start, |user| filter.matches(user, now)).await?
             }
         };

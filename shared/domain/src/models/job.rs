@@ -20,6 +20,9 @@ use crate::string_enum::string_enum;
 /// The most items that one call may name.
 pub const IDS_LIMIT: usize = 100;
 
+/// The most ranges of a job.
+pub const RANGES_LIMIT: u16 = 50;
+
 /// How long after its call a job is resumed by the schedule, if the call did not finish it.
 pub const RESUME_AFTER: chrono::Duration = chrono::Duration::seconds(60);
 
@@ -72,6 +75,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds the outcomes of another tally.
+    pub fn add(&mut self, other: Self) {
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+        self.failed += other.failed;
+    }
+
     /// Adds an outcome.
     pub fn count(&mut self, outcome: ItemOutcome) {
         match outcome {
@@ -131,7 +141,12 @@ pub struct Job {
     /// Why it pauses, if it does.
     #[serde(rename = "rest", default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<JobPause>,
-    /// Outcomes of the finished pages.
+    /// How far its list is cut into ranges. Absent before, and after its end, when the ranges' outcomes are in `tally`.
+    /// Meanwhile `cursor` stays where the ranges begin, so that the release without ranges goes through the list again
+    /// and finds the outcomes of what is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Listing>,
+    /// Outcomes of the finished pages, without those of its ranges.
     pub tally: Tally,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,6 +159,159 @@ pub struct Job {
     /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
+}
+
+/// How far a job's list is cut into ranges, which are worked on side by side: the pages of the list go to them in turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// Number of ranges.
+    pub ranges: u16,
+    /// Number of pages that are listed.
+    pub pages: u32,
+    /// Cursor of the next page; absent at the end of the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+impl Listing {
+    /// True if all pages are listed.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.cursor.is_none()
+    }
+
+    /// True if a range is over: it has ended, or there was no page for it.
+    #[must_use]
+    pub fn is_over(&self, number: u16, range: Option<&JobRange>) -> bool {
+        let has_none = range.is_none() && u32::from(number) >= self.pages;
+        self.is_complete() && (has_none || range.is_some_and(|range| range.ended_at.is_some()))
+    }
+
+    /// The range to which a page goes.
+    #[must_use]
+    pub fn range_of(&self, page: u32) -> u16 {
+        u16::try_from(page % u32::from(self.ranges.max(1))).unwrap_or_default()
+    }
+}
+
+/// A page of a job's list, as it was when it was listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobPage {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The job.
+    pub job_id: JobId,
+    /// The range to which it goes.
+    pub range: u16,
+    /// Its number, from 0.
+    pub number: u32,
+    /// Identifiers of its items.
+    pub ids: Vec<String>,
+    /// When it was listed.
+    pub at: Time,
+}
+
+/// A range of a job: every so many pages of its list. Each commit for one of its items requires it to be unchanged, in
+/// place of the job's row, which the ranges would compete for. Whoever works on it or stops it changes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRange {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The job.
+    pub job_id: JobId,
+    /// Its number, from 0.
+    pub number: u16,
+    /// Number of its next page.
+    pub next: u32,
+    /// Identifiers of items of earlier pages that come first: a message limit has delayed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page: Vec<String>,
+    /// See [`Job::waiting`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
+    /// Why it pauses, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<JobPause>,
+    /// Outcomes of its finished pages.
+    pub tally: Tally,
+    /// Until when a run works on it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Time>,
+    /// When it was done or stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+    /// When work on it began.
+    pub at: Time,
+    /// Version for optimistic locking: increases by one with each change.
+    pub version: u64,
+    /// The row as read from the store.
+    #[serde(skip)]
+    pub stored: Stored,
+}
+
+impl JobRange {
+    /// A range that nobody has worked on.
+    #[must_use]
+    pub fn new(job: &Job, number: u16, at: Time) -> Self {
+        Self {
+            workspace_id: job.workspace_id,
+            job_id: job.job_id,
+            number,
+            next: u32::from(number),
+            page: Vec::new(),
+            waiting: Vec::new(),
+            pause: None,
+            tally: Tally::default(),
+            held_until: None,
+            ended_at: None,
+            at,
+            version: 1,
+            stored: Stored::default(),
+        }
+    }
+
+    /// True if it has something to do and nobody does it.
+    #[must_use]
+    pub fn is_free(&self, listing: &Listing, now: Time) -> bool {
+        let is_held = self.held_until.is_some_and(|until| until > now);
+        let is_paused = self.pause.as_ref().is_some_and(|pause| pause.until > now);
+        let has_work = !self.page.is_empty() || self.next < listing.pages || listing.is_complete();
+        self.ended_at.is_none() && !is_held && !is_paused && has_work
+    }
+}
+
+/// What a run that a message starts is to do for a job: a range's part, or what comes before there are ranges. Told more
+/// than once, it does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobTask {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The job.
+    pub job_id: JobId,
+    /// Number of the range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<u16>,
+}
+
+impl JobTask {
+    /// A task of a job.
+    #[must_use]
+    pub fn new(job: &Job, range: Option<u16>) -> Self {
+        Self { workspace_id: job.workspace_id, job_id: job.job_id, range }
+    }
+}
+
+/// What was done of a range's page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageResult {
+    /// Outcomes of items.
+    pub outcomes: Vec<ItemOutcome>,
+    /// Items that wait for their recipient's limit.
+    pub waiting: Vec<Waiting>,
+    /// Items that are left because of the pause.
+    pub rest: Vec<String>,
+    /// Why it stopped, if it did.
+    pub pause: Option<JobPause>,
 }
 
 /// An item of a job that waits for a message limit.
@@ -253,6 +421,35 @@ impl Job {
         Creator { actor: self.created_by, token_id: self.token_id }
     }
 
+    /// True while a run that a message started has it, or while it pauses: the schedule and other messages leave it.
+    #[must_use]
+    pub fn is_held(&self, now: Time) -> bool {
+        let by_its_call = self.created_at.plus(RESUME_AFTER);
+        self.due_at.is_some_and(|due| due > now && due != by_its_call)
+    }
+
+    /// True if the rest of its list is worked on in ranges.
+    #[must_use]
+    pub fn is_in_ranges(&self) -> bool {
+        let is_list = matches!(self.kind, JobKind::Users | JobKind::Devices);
+        let has_more = self.cursor.as_ref().is_some_and(|cursor| !cursor.is_empty());
+        is_list && self.page.is_empty() && (self.listing.is_some() || has_more)
+    }
+
+    /// It with what its ranges have done so far, and a pause if all that are left pause.
+    #[must_use]
+    pub fn with_progress(&self, ranges: &[JobRange]) -> Self {
+        let mut shown = self.clone();
+        for range in ranges {
+            shown.tally.add(range.tally);
+        }
+        let open: Vec<&JobRange> = ranges.iter().filter(|range| range.ended_at.is_none()).collect();
+        let pauses: Option<Vec<&JobPause>> = open.iter().map(|range| range.pause.as_ref()).collect();
+        let pause = pauses.into_iter().flatten().min_by_key(|pause| pause.until).cloned();
+        shown.pause = shown.pause.or(pause);
+        shown
+    }
+
     /// True while it pauses.
     #[must_use]
     pub fn is_paused(&self, now: Time) -> bool {
@@ -267,6 +464,9 @@ impl Job {
         self.page.clear();
         self.waiting.clear();
         (self.cursor, self.pause) = (None, None);
+        if let Some(listing) = &mut self.listing {
+            listing.cursor = None;
+        }
         if let Selection::Filter(filter) = &mut self.selection
             && let Some(search) = filter.get_mut("search")
         {

@@ -3,11 +3,12 @@
 use domain::error::HeldDevice;
 use domain::models::event::EventType;
 use domain::models::job::{
-    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobPause, NewJob, NextPage, RESUME_AFTER, Selection, Tally, Waiting,
+    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobPause, JobRange, Listing, NewJob, NextPage, PageResult,
+    RESUME_AFTER, Selection, Tally, Waiting,
 };
 use domain::rules::change::RowChange;
 use domain::rules::context::EventContext;
-use domain::rules::jobs::{begin, cancel, fail, page_done};
+use domain::rules::jobs::{begin, cancel, fail, listed, page_done, range_done, range_stopped, ranges_done};
 use domain::states::JobState;
 use domain::{DomainError, JobId};
 use serde_json::json;
@@ -174,4 +175,96 @@ fn what_a_page_of_the_list_cannot_show_counts_as_failed() {
     let next = NextPage { ids: named(&["b"]), unreadable: 2, ..NextPage::default() };
     let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(next), &context(1));
     assert_eq!((job.tally.changed, job.tally.failed), (1, 2));
+}
+
+/// A job whose list of this many pages is cut into three ranges.
+fn in_ranges(pages: u32, cursor: Option<&str>) -> (Job, Listing) {
+    let listing = Listing { ranges: 3, pages, cursor: cursor.map(str::to_owned) };
+    let first = NextPage { cursor: Some("after the first page".to_owned()), ..NextPage::default() };
+    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(first), &context(1));
+    assert!(job.is_in_ranges());
+    (listed(&job, listing.clone(), 0), listing)
+}
+
+fn done(outcomes: &[ItemOutcome]) -> PageResult {
+    PageResult { outcomes: outcomes.to_vec(), ..PageResult::default() }
+}
+
+#[test]
+fn a_range_has_every_third_page_of_three_ranges_and_ends_after_its_last() {
+    let (job, listing) = in_ranges(5, None);
+    let pages_of = |number| {
+        let (mut range, mut pages) = (JobRange::new(&job, number, at(2)), Vec::new());
+        while range.ended_at.is_none() {
+            assert_eq!(listing.range_of(range.next), number);
+            pages.push(range.next);
+            range = range_done(&range, &listing, done(&[ItemOutcome::Changed]), 50, Some(at(60)), at(3));
+        }
+        assert_eq!((range.tally.changed, range.held_until), (pages.len() as u64, None));
+        assert!(listing.is_over(number, Some(&range)) && !range.is_free(&listing, at(99)));
+        pages
+    };
+    assert_eq!([0, 1, 2].map(pages_of), [vec![0, 3], vec![1, 4], vec![2]]);
+    let (_, one_page) = in_ranges(1, None);
+    assert_eq!([0, 1, 2].map(|number| one_page.is_over(number, None)), [false, true, true]);
+}
+
+#[test]
+fn a_range_is_free_while_nobody_holds_it_and_there_is_something_to_do() {
+    let (job, listing) = in_ranges(2, Some("more"));
+    let range = JobRange::new(&job, 0, at(2));
+    assert!(range.is_free(&listing, at(2)));
+    let held = JobRange { held_until: Some(at(60)), ..range.clone() };
+    assert_eq!((held.is_free(&listing, at(59)), held.is_free(&listing, at(60))), (false, true));
+    let out_of_pages = range_done(&range, &listing, done(&[]), 50, None, at(3));
+    assert!(!out_of_pages.is_free(&listing, at(3)) && out_of_pages.ended_at.is_none(), "more is listed");
+    let complete = Listing { cursor: None, ..listing };
+    assert!(out_of_pages.is_free(&complete, at(3)));
+    let nothing_left = range_done(&out_of_pages, &complete, done(&[]), 50, None, at(4));
+    assert_eq!((nothing_left.ended_at, nothing_left.next), (Some(at(4)), out_of_pages.next));
+}
+
+#[test]
+fn what_a_limit_delays_in_a_range_comes_after_its_last_page() {
+    let (job, listing) = in_ranges(2, None);
+    let range = JobRange::new(&job, 0, at(2));
+    let waiting = vec![Waiting { id: "a".to_owned(), until: at(60) }];
+    let delayed = PageResult { outcomes: vec![ItemOutcome::Changed], waiting, ..PageResult::default() };
+    let range = range_done(&range, &listing, delayed, 50, Some(at(30)), at(3));
+    assert_eq!((&range.page, range.ended_at, range.held_until), (&named(&["a"]), None, None));
+    assert_eq!(range.pause, Some(JobPause { code: "too_many_messages".to_owned(), until: at(60) }));
+    assert_eq!((range.is_free(&listing, at(59)), range.is_free(&listing, at(60))), (false, true));
+    let shown = job.with_progress(std::slice::from_ref(&range));
+    assert_eq!((shown.tally.changed, shown.pause), (2, range.pause.clone()));
+    let range = range_done(&range, &listing, done(&[ItemOutcome::Failed]), 50, Some(at(90)), at(61));
+    assert_eq!((range.ended_at, range.tally.total()), (Some(at(61)), 2));
+
+    let (rest, pause) = (named(&["b", "c"]), Some(JobPause { code: "daily_quota_reached".to_owned(), until: at(99) }));
+    let paused = PageResult { outcomes: vec![ItemOutcome::Changed], rest, pause, ..PageResult::default() };
+    let range = range_done(&JobRange::new(&job, 1, at(2)), &listing, paused, 50, Some(at(30)), at(3));
+    assert_eq!((&range.page, range.next, range.ended_at), (&named(&["b", "c"]), 4, None));
+}
+
+#[test]
+fn a_job_has_the_outcomes_of_its_ranges_once_all_have_ended() {
+    let (job, listing) = in_ranges(3, None);
+    let end = |number| {
+        let range = JobRange::new(&job, number, at(2));
+        range_done(&range, &listing, done(&[ItemOutcome::Changed, ItemOutcome::Failed]), 50, None, at(3))
+    };
+    let ranges = [0, 1, 2].map(end);
+    let change = ranges_done(&job, &ranges, &[], &context(4));
+    let finished = change.job.unwrap().after;
+    assert_eq!(change.events.iter().map(|event| event.event_type).collect::<Vec<_>>(), [EventType::JobFinished]);
+    assert_eq!((finished.state, finished.listing.clone(), finished.due_at), (JobState::Finished, None, None));
+    assert_eq!(finished.tally, Tally { changed: 4, unchanged: 0, failed: 3 });
+
+    let canceled = cancel(&job, &[], None, &context(5)).unwrap().unwrap().job.unwrap().after;
+    assert!(canceled.listing.is_some() && canceled.due_at.is_some(), "the schedule stops its ranges, if nobody does");
+    let stopped = range_stopped(&JobRange { held_until: Some(at(60)), ..JobRange::new(&job, 0, at(2)) }, at(6));
+    assert_eq!((stopped.ended_at, stopped.held_until, stopped.next), (Some(at(6)), None, 0));
+    let change = ranges_done(&canceled, &[stopped], &[ItemOutcome::Unchanged], &context(7));
+    let settled = change.job.unwrap().after;
+    assert!(change.events.is_empty() && settled.listing.is_none() && settled.due_at.is_none());
+    assert_eq!((settled.state, settled.tally.changed, settled.tally.unchanged), (JobState::Canceled, 1, 1));
 }

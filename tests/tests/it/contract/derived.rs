@@ -143,7 +143,7 @@ async fn an_event_is_counted_once_however_often_and_with_whichever_others_it_is_
         case.put(event).await;
     }
     let row = |event: &Event| EventRow {
-        key: event_key(case.workspace, event.event_id, event.created_at),
+        key: event_key(case.workspace, event.event_id, event.created_at, 0),
         workspace_id: case.workspace,
         event_id: event.event_id,
         day: event.created_at.day(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws::Commit;
 use chrono::Duration;
 use domain::models::event::EventType;
-use domain::models::job::{ItemOutcome, Job, JobItem};
+use domain::models::job::{ItemOutcome, Job, JobItem, JobPage, JobRange, Listing};
 
 use super::{Case, TestStore, expect_conflict, job, list_all_pages, nothing};
 
@@ -79,4 +79,35 @@ async fn a_job_is_read_with_its_outcomes_and_each_is_created_once() {
     let elsewhere = Case::new(store).workspace;
     assert_eq!(table.job(elsewhere, of.job_id).await.expect("the call succeeds"), None);
     assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("the call succeeds").items, []);
+}
+
+#[tokio::test]
+async fn no_outcome_of_a_range_is_committed_once_the_range_was_changed() {
+    let store = &TestStore::start().await;
+    let case = &Case::new(store);
+    let table = &store.table;
+    let job = Job { listing: Some(Listing { ranges: 3, pages: 2, cursor: None }), ..job(case) };
+    case.put(&job).await;
+    let ranges = [0, 1].map(|number| JobRange::new(&job, number, case.now));
+    for range in &ranges {
+        case.put(range).await;
+    }
+    let known = table.job_ranges(&job).await.expect("the call succeeds");
+    assert_eq!(known, ranges, "a range on which nobody has worked is left out");
+    let ids = vec!["thing-0".to_owned()];
+    let page = JobPage { workspace_id: job.workspace_id, job_id: job.job_id, range: 0, number: 0, ids, at: case.now };
+    let alone = || Commit::without_event(case.context().event_id);
+    let _listed = table.commit(alone().replace(&page)).await.expect("the call succeeds");
+    assert_eq!(table.job_page(&known[0]).await.expect("the call succeeds"), Some(page));
+    assert_eq!(table.job_page(&known[1]).await.expect("the call succeeds"), None);
+    let outcome = async |range: &JobRange, id: &str| {
+        table.commit(alone().put(&item(case, &job, id)).require_unchanged(range)).await
+    };
+    let _first = outcome(&known[0], "thing-0").await.expect("the range is unchanged");
+    let both = table.range_and_item(&known[0], "thing-0").await.expect("the call succeeds");
+    assert_eq!(both, (Some(known[0].clone()), Some(item(case, &job, "thing-0"))));
+    let stopped = JobRange { ended_at: Some(case.now), ..known[0].clone() };
+    let _stopped = table.commit(alone().edit(&known[0], &stopped)).await.expect("the range is unchanged");
+    expect_conflict(outcome(&known[0], "thing-1").await, "the range was stopped");
+    let _other = outcome(&known[1], "thing-2").await.expect("another range is unchanged");
 }
