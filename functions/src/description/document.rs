@@ -23,6 +23,8 @@ use crate::operations::OPERATIONS;
 
 /// Groups of operations: first part of the path, name and description.
 const GROUPS: &[(&str, &str, &str)] = &[
+    ("overview", "Overview", "The workspace in numbers, and finding anything in it."),
+    ("search", "Overview", "The workspace in numbers, and finding anything in it."),
     ("devices", "Devices", "Phones: their state, their access and their commands."),
     ("users", "Users", "The people who hold the devices."),
     ("profiles", "Profiles", "Settings that many users share."),

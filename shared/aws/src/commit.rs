@@ -97,7 +97,7 @@ enum WriteItem {
     /// Adds to numbers of a row whatever they are.
     Add {
         key: Item,
-        numbers: BTreeMap<String, i64>,
+        numbers: BTreeMap<String, i128>,
         /// The other attributes of the row, if it is new.
         rest: Item,
     },
@@ -408,7 +408,7 @@ impl Commit {
     /// Adds to the number of a row, without a read or a condition; the row is created if it is absent.
     #[must_use]
     pub(crate) fn add(self, key: &RowKey, number: i64) -> Self {
-        self.add_numbers(key, BTreeMap::from([(COUNT.to_owned(), number)]), Item::new())
+        self.add_numbers(key, BTreeMap::from([(COUNT.to_owned(), number.into())]), Item::new())
     }
 
     /// Marks an event as counted; the commit fails if it is missing or was counted before.
@@ -488,7 +488,7 @@ impl Commit {
 
     /// Adds to numbers of a row without a condition. `rest` are the other attributes of the row, if it is new.
     #[must_use]
-    pub(crate) fn add_numbers(mut self, key: &RowKey, numbers: BTreeMap<String, i64>, rest: Item) -> Self {
+    pub(crate) fn add_numbers(mut self, key: &RowKey, numbers: BTreeMap<String, i128>, rest: Item) -> Self {
         self.parts.push(WriteItem::Add { key: key.attributes(), numbers, rest });
         self
     }
@@ -786,7 +786,7 @@ fn time_update(
 fn addition(
     names: &TableNames,
     key: Item,
-    numbers: BTreeMap<String, i64>,
+    numbers: BTreeMap<String, i128>,
     rest: Item,
 ) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
     let mut update = Update::builder().table_name(&names.main).set_key(Some(key));

@@ -247,12 +247,15 @@ fn bulk_fields() -> [Field; 2] {
 }
 
 /// The filter fields for users in a body.
-fn user_filter() -> [Field; 12] {
+fn user_filter() -> [Field; 15] {
     [
         optional("filter", Object),
         optional("filter.status", Choice),
         optional("filter.service_level", Line(40)),
         optional("filter.network_indicator", Choice),
+        optional("filter.created_since", Timestamp),
+        optional("filter.created_before", Timestamp),
+        optional("filter.last_seen_since", Timestamp),
         optional("filter.last_seen_before", Timestamp),
         optional("filter.pending_command", Boolean),
         optional("filter.unconfirmed_wipe", Boolean),
@@ -505,6 +508,15 @@ fn bulk() -> Vec<Sample> {
                 optional("filter.push_in_use", Boolean),
                 optional("filter.pending_command", Boolean),
                 optional("filter.unconfirmed_wipe", Boolean),
+                optional("filter.model_name", Line(64)),
+                optional("filter.os_version", Ascii(32)),
+                optional("filter.app_version", Ascii(32)),
+                optional("filter.os_version_below", Ascii(32)),
+                optional("filter.app_version_below", Ascii(32)),
+                optional("filter.push_reason", Choice),
+                optional("filter.created_since", Timestamp),
+                optional("filter.created_before", Timestamp),
+                optional("filter.last_login_since", Timestamp),
                 optional("filter.last_login_before", Timestamp),
                 optional("filter.search", Search),
             ])

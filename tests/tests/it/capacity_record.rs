@@ -39,7 +39,7 @@ const INDEXED_BY: [(&str, &str); 5] = [
 ];
 
 /// Names in the documented forms of keys that have few values, each of which is a partition of its own.
-const KEPT: [&str; 3] = ["{kind}", "{channel}", "{consumer}"];
+const KEPT: [&str; 5] = ["{kind}", "{channel}", "{consumer}", "{facet}", "{order}"];
 
 /// A partition key with names instead of ids.
 fn pattern(load: &Load, workspaces: &BTreeSet<String>) -> String {
@@ -230,7 +230,7 @@ impl Recorder {
         self.bench.advance(Duration::minutes(2));
         let by_text = json!({"channel": "sms"});
         let other = self.bench.user(&self.tenant, "bea").await;
-        self.bench.drain().await;
+        self.drain("a new user", &["derive-rows"]).await;
         let path = format!("/users/{other}/invite");
         let _invited = self.call("invite-user", "by text", Method::POST, &path, Some(by_text)).await;
         self.drain("a text", &["send-message"]).await;
@@ -243,7 +243,7 @@ impl Recorder {
         self.start_recording();
         let phone = self.bench.register(&code, "ada-phone").await.expect(201);
         self.keep("one", &["register-device"], 1);
-        self.drain("a new phone", &["notify-device"]).await;
+        self.drain("a new phone", &["notify-device", "derive-rows"]).await;
         let device = phone.body["device"]["device_id"].as_str().unwrap().to_owned();
         (user, device, phone.get("credential"))
     }
@@ -258,6 +258,7 @@ impl Recorder {
         let _seen = self.check_in("with the user's last seen", credential, json!({})).await;
         self.bench.advance(minutes(1));
         let _version = self.check_in("with another app version", credential, json!({"app_version": "5.0.0"})).await;
+        self.keep("another app version", &["derive-rows"], 1);
         self.bench.advance(minutes(1));
         let first_usage = json!({"usage": {"sequence": 1, "calls": 1}});
         let _first = self.bench.check_in_with(credential, first_usage).await.expect(200);
@@ -272,7 +273,7 @@ impl Recorder {
         self.bench.advance(minutes(1));
         let path = format!("/devices/{device}/lock");
         let lock = self.call("lock-device", "one", Method::POST, &path, Some(json!({}))).await.get("command_id");
-        self.drain("a command", &["notify-device"]).await;
+        self.drain("a command", &["notify-device", "derive-rows"]).await;
         let _delivered = self.check_in("that delivers a command", credential, json!({})).await;
         let _again = self.check_in("that delivers a command again", credential, json!({})).await;
         self.start_recording();

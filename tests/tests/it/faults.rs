@@ -2102,6 +2102,7 @@ fn scenario_of_sample(operation: &'static str) -> Option<Scenario> {
     let prepare: for<'a> fn(&'a TestSystem) -> BoxFuture<'a, Trigger> = match things.as_slice() {
         ["device"] => |system| Box::pin(async move { sampled(&[("device", &system.phone().await.0)], &[200, 202]) }),
         ["user"] => |system| Box::pin(async move { sampled(&[("user", &system.user().await)], &[200, 202]) }),
+        [] => |_| Box::pin(async { sampled(&[], &[200]) }),
         _ => return None,
     };
     Some(scenario(operation, "the sample request", prepare))

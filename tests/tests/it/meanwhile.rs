@@ -355,6 +355,7 @@ async fn rows_that_no_longer_match_are_not_listed_although_a_stale_index_lists_t
         ("/user_identities/list".to_owned(), &leaver),
     ];
     let shows = async |list: &str, id: &str| bench.get(list, key).await.expect(200).text.contains(id);
+    bench.drain().await;
     stale_indexes.take_snapshot(&bench);
     for (list, id) in &lists {
         assert!(shows(list, id).await, "{list} shows {id}");

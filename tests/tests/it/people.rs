@@ -22,7 +22,9 @@ impl Fixture {
     }
 
     /// The usernames in a list.
+    /// Once everything is derived.
     async fn usernames(&self, query: &str) -> Vec<String> {
+        self.bench.drain().await;
         let people = self.all(&format!("/users?{query}")).await;
         people.iter().map(|user| text(&user["username"])).collect()
     }
@@ -159,7 +161,6 @@ async fn the_user_list_shows_every_column() {
     // Each filter.
     let other = fixture.create_user(json!({"username": "bob"})).await;
     let _suspended = fixture.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
-    fixture.bench.drain().await;
     for (query, wanted) in [
         ("status=suspended", vec!["bob"]),
         ("status=active", vec!["ada"]),
@@ -194,7 +195,6 @@ async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
     let att = fixture.report_network(&user, "att", green).await.expect(200);
     assert_eq!((att.get("indicator"), att.get("tooltip")), ("green".into(), "Enabled \u{2013} 2026-11-21".into()));
     assert_eq!(fixture.listed(&user).await["network_indicator"], "red", "the most pressing one");
-    fixture.bench.drain().await;
     assert_eq!(fixture.usernames("network_indicator=red").await, ["ada"]);
     assert!(fixture.usernames("network_indicator=green").await.is_empty());
 

@@ -364,6 +364,7 @@ async fn reindex_moves_a_username_claim_to_its_current_key() {
     let wanted = claims();
     move_claim_to_former_key(&fixture, &user, "jose.pena");
     assert_ne!(claims(), wanted);
+    fixture.bench.drain().await;
     let moved = fixture.bench.stack.invoke("reindex", json!({})).await.unwrap();
     assert_eq!((&moved["written"], &moved["names_held"]), (&json!(1), &json!(0)), "{moved}");
     assert_eq!(claims(), wanted);

@@ -56,6 +56,14 @@ OPEN_INVITATION = 0.8
 HALF_OPENED = 40
 REGISTER = 0.9
 
+# Recorded derivations, with the types of the events that cause them; None for all others.
+DERIVED = {
+    "derive-rows: a new user": {"user.created"},
+    "derive-rows: a new phone": {"device.registered"},
+    "derive-rows: another app version": {"device.updated", "device.confirmed"},
+    "derive-rows: a command": None,
+}
+
 # Recorded operations of jobs.
 CREATES = "run-due: a sync that creates users"
 INVITES = "run-due: a job that invites users"

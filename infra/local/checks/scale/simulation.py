@@ -380,6 +380,7 @@ class Simulation:
         others_with = others * share * scenario.WEBHOOK_SHARE
         flow.add("deliver-webhook: an event with a webhook", large=large * share, others=others_with)
         flow.add("deliver-webhook: an event without a webhook", others=others * share - others_with)
+        self._derived(flow)
         self.quotas["SNS messages/s"].note(minute, large + others)
         of_shard = large / system.event_shards(large)
         _, waited = self.stream_queue.step(minute, of_shard * 60, self.stream_rate() * 60)
@@ -390,6 +391,13 @@ class Simulation:
         mails = (flow.large["send-message: an e-mail"] + flow.large["send-message: a text"]) * 60
         self.used["SQS request"] += ((large + others) * 60 + mails) * (1 + 2 / batch)
         self.used["Lambda request"] += (large + others) * 60 / limits.EVENTS_PER_INVOCATION
+
+    def _derived(self, flow):
+        """What is derived from the things that events are about."""
+        kinds = {kind for recorded in self.recorded.values() for kind in recorded.events}
+        for name, types in scenario.DERIVED.items():
+            of = types or kinds.difference(*filter(None, scenario.DERIVED.values()))
+            flow.add(name, large=self._events_of(flow.large, of), others=self._events_of(flow.others, of))
 
     def _events_of(self, rates, types):
         return sum(

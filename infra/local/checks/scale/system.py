@@ -180,12 +180,15 @@ SHARDS = {
     "USAGE#": constant("shared/aws/src/store/usage.rs", "PARTITIONS"),
     "DELIVERIES#": constant("shared/aws/src/store/webhooks.rs", "DELIVERY_SHARDS"),
     "WORD#": constant("shared/aws/src/store/search.rs", "SHARDS") * scenario.LETTERS,
+    "COUNTS#": constant("shared/aws/src/store/counts.rs", "COUNT_SHARDS"),
+    "FACET#": constant("shared/aws/src/store/derived.rs", "SHARDS"),
+    "ORDER#": constant("shared/aws/src/store/derived.rs", "SHARDS"),
     "#SEEN#": constant("shared/aws/src/store/last_logins.rs", "SHARDS", 1),
 }
 # Keys of things of which a workspace has one that much traffic goes to.
 BUSY_THINGS = ("JOB#", "DELIVERIES#", "WEBHOOKS#", "KEY#", "SOURCE#", "PROFILE#", "PROFILENAME#", "CALLED#")
 # Parts of keys that do not tell things apart.
-OF_MANY = {"{workspace}", "{day}", "{month}", "{shard}", "{letter}"}
+OF_MANY = {"{workspace}", "{day}", "{month}", "{shard}", "{letter}", "{value}"}
 # Rows of a key that concurrent commits write or check, by the key: two commits on one row at a time collide.
 CONTENDED = {
     "USAGE#{workspace}#{shard}": constant("shared/domain/src/models/usage.rs", "TOTAL_SHARDS"),

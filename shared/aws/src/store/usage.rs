@@ -102,9 +102,8 @@ impl Commit {
             Ok(mut rest) => {
                 let key = usage.key();
                 rest.retain(|name, _| !key.attributes().contains_key(name));
-                let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-                let numbers: BTreeMap<String, i64> =
-                    usage.counts.iter().map(|(kind, count)| (kind.as_str().to_owned(), number(*count))).collect();
+                let numbers: BTreeMap<String, i128> =
+                    usage.counts.iter().map(|(kind, count)| (kind.as_str().to_owned(), (*count).into())).collect();
                 rest.retain(|name, _| !numbers.contains_key(name));
                 self.add_numbers(&key, numbers, rest)
             }

@@ -23,7 +23,7 @@ pub const RECIPIENT_PAUSE: Duration = Duration::minutes(1);
 pub const RECIPIENT_DAILY: usize = 5;
 
 /// How many rows count a workspace's day, so that messages sent at once do not compete for one row.
-pub const QUOTA_SHARDS: u8 = 64;
+pub const QUOTA_SHARDS: u8 = 128;
 
 /// The operator's limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

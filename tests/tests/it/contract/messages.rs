@@ -19,7 +19,7 @@ async fn messages_are_counted_for_their_recipient_and_in_a_shard_of_the_day() {
     };
     let quota = |case: &Case<'_>, day: &str| {
         let (workspace_id, day) = (case.workspace, day.to_owned());
-        DailyQuota { workspace_id, channel: Channel::Email, day, per_day: 128 }
+        DailyQuota { workspace_id, channel: Channel::Email, day, per_day: 256 }
     };
     let (ann, today) = (recipient(&case, Purpose::Invite), quota(&case, "2026-11-23"));
     let read =
