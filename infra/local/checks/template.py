@@ -40,7 +40,10 @@ WILDCARDS = {
         for action in ("SendEmail", "SendRawEmail")
     },
     ("ApiRole", "lambda:InvokeFunction"): "all functions with the stack's name as prefix; the API's routes select one",
-    ("PublishEventsRole", "dynamodb:ListStreams"): "a stream's label is its creation time",
+    **{
+        (role, "dynamodb:ListStreams"): "a stream's label is its creation time"
+        for role in ("PublishEventsRole", "DeriveRowsRole")
+    },
     **{
         (role, f"sns:{action}"): "SNS generates the names of a platform application's endpoints"
         for role in ("NotifyDeviceRole", "RecordFeedbackRole", "RunDueRole", "PurgeDeletedRole")
