@@ -9,6 +9,8 @@ use domain::rules::access::Caller;
 use domain::{Time, WorkspaceId};
 use lambda::AuthorizedRequest;
 
+use crate::context::Origin;
+
 /// For a commit that creates something which outlasts the request, such as a key or webhook: if the caller is a member,
 /// it increases the member's version. Removing a member lists everything that they made, so a concurrent removal then
 /// conflicts.
@@ -57,4 +59,22 @@ pub(crate) async fn permissions_now(
         // Work of an unknown kind of creator waits for a release that knows it.
         Actor::Unknown(..) => return Err(Error::unavailable("the creator", "another release knows who it is")),
     })
+}
+
+/// The context of the creator of a schedule or rule; `None` if the creator is unknown or lacks a permission.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn in_name_of(
+    table: &Table,
+    itself: &Origin,
+    creator: Option<Creator>,
+    needed: &[Permission],
+) -> Result<Option<Origin>, Error> {
+    let Some(creator) = creator else {
+        return Ok(None);
+    };
+    let permissions = permissions_now(table, itself.workspace_id, creator, itself.now()).await?;
+    let may = needed.iter().all(|needed| permissions.contains(needed));
+    Ok(may.then(|| itself.in_name_of(creator)))
 }

@@ -11,6 +11,7 @@ pub mod get_job;
 pub mod list_jobs;
 pub(crate) mod ranges;
 pub(crate) mod rights;
+pub(crate) mod silent_rule;
 pub(crate) mod tasks;
 pub mod work;
 

@@ -1,14 +1,20 @@
 //! `PATCH /workspace`.
 
-use aws::{Commit, DeviceFilter, Table, Times};
+use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::models::device::{Device, Status};
+use domain::models::device::Device;
+use domain::models::event::Event;
 use domain::models::workspace::{SilentRule, Workspace, WorkspaceEdit};
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::context::EventContext;
 use domain::rules::workspaces::update;
 use lambda::{AuthorizedRequest, Reply};
 
+use crate::context::Origin;
 use crate::description::OperationDoc;
+use crate::jobs::ranges::settle;
+use crate::jobs::silent_rule;
 use crate::retry::retry_on_conflict;
 use crate::settings::{OperatorSettings, Settings};
 use crate::state::AppState;
@@ -60,10 +66,35 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let Some((after, event)) = changed else {
             return Ok(changed_to(&before, operator));
         };
-        let after = table.commit(Commit::with_event(&event).edit(&before, &after)).await?.with_new_version(after);
+        let after = commit(table, &request, before, after, event).await?;
         Ok(changed_to(&after, operator))
     })
     .await
+}
+
+/// Commits the change. A job of the rule for silent devices ends with its rule.
+async fn commit(
+    table: &Table,
+    request: &AuthorizedRequest,
+    before: Workspace,
+    after: Workspace,
+    event: Event,
+) -> Result<Workspace, Error> {
+    let context = EventContext { event_id: event.event_id, ..request.new_event_context() };
+    let stops = after.silent_rule_job_id.is_none();
+    let canceled = if stops { silent_rule::cancel_job(table, &before, &context).await? } else { None };
+    let mut change = ChangeSet::with_event(event);
+    change.workspace = Some(RowChange::from(before, after.clone()));
+    if let Some(canceled) = canceled {
+        change.events.extend(canceled.events);
+        change.job = canceled.job;
+    }
+    let committed = table.commit(Commit::from_changes(context.event_id, &change)).await?;
+    if let Some(job) = change.job {
+        // After the reply, nothing more is done.
+        settle(table, &Origin::of_request(request), committed.with_new_version(job.after)).await?;
+    }
+    Ok(committed.with_new_version(after))
 }
 
 fn changed_to(workspace: &Workspace, operator: &OperatorSettings) -> Reply {
@@ -91,19 +122,9 @@ async fn would_be(
 }
 
 async fn preview(table: &Table, request: &AuthorizedRequest, rule: &SilentRule) -> Result<views::SilentDevices, Error> {
-    let filter = silent(rule, request.now());
+    let filter = silent_rule::silent(rule, request.now());
     let page = table.list_devices(request.workspace(), &filter, PREVIEW, None, request.now()).await?;
     let names = table.user_names(request.workspace(), &page.items).await?;
     let view = |device: &Device| views::DeviceSummary::new(device, names.get(&device.user_id).cloned(), request.now());
     Ok(views::SilentDevices { devices: page.items.iter().map(view).collect(), more: page.next.is_some() })
-}
-
-/// The filter that finds the devices to which the rule applies: see [`SilentRule::applies_to`].
-pub(crate) fn silent(rule: &SilentRule, now: domain::Time) -> DeviceFilter {
-    DeviceFilter {
-        status: Some(Status::Active),
-        blocked: Some(false),
-        last_login: Times::before(rule.silent_before(now)),
-        ..DeviceFilter::default()
-    }
 }

@@ -6,6 +6,7 @@ use domain::error::Error;
 use domain::input::Fields;
 use domain::models::command::{Command, CommandKind, CommandRequest};
 use domain::models::device::DeviceWithCommands;
+use domain::models::workspace::{SilentAction, SilentRule};
 use domain::permission::Permission;
 use domain::rules::change::ChangeSet;
 use domain::rules::commands::{self, EnqueueResult};
@@ -19,11 +20,21 @@ use crate::context::ActionContext;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub(crate) enum DeviceAction {
-    Block { reason: Option<String> },
-    Unblock { reason: Option<String> },
-    Delete { reason: Option<String> },
+    Block {
+        reason: Option<String>,
+    },
+    Unblock {
+        reason: Option<String>,
+    },
+    Delete {
+        reason: Option<String>,
+    },
     Wipe(CommandRequest),
     Lock(CommandRequest),
+    /// Of the workspace's rule, not of bulk calls: blocks or deletes a device if it is still silent.
+    ApplySilentRule {
+        rule: SilentRule,
+    },
 }
 
 /// Reads the parameters of an action.
@@ -64,6 +75,16 @@ impl DeviceAction {
             Self::Unblock { reason } => devices::unblock(&details.device, reason.clone(), &context.event_context)?,
             Self::Delete { reason } => delete(context, details, reason.clone()).await?,
             Self::Wipe(wanted) | Self::Lock(wanted) => order(context, details, wanted).await?.change,
+            Self::ApplySilentRule { rule } if rule.applies_to(&details.device, context.event_context.at) => {
+                let reason = Some(rule.reason());
+                match rule.action {
+                    SilentAction::Block => devices::block(&details.device, reason, &context.event_context)?,
+                    SilentAction::Delete => delete(context, details, reason).await?,
+                    // Only another release knows it.
+                    SilentAction::Unknown(_) => None,
+                }
+            }
+            Self::ApplySilentRule { .. } => None,
         })
     }
 

@@ -11,7 +11,6 @@ use domain::models::job::{
 };
 use domain::models::offer::{Offer, Warning};
 use domain::models::source::SyncAction;
-use domain::rules::change::ChangeSet;
 use domain::rules::jobs::{cancel, page_done};
 use domain::states::JobState;
 use domain::{DeviceId, Time, UserId};
@@ -407,8 +406,15 @@ async fn plan_item(
             let id = DeviceId::parse(id).ok_or(DomainError::NotFound("device"))?;
             let details = table.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
             let change = wanted.decide(&context, &details).await?;
-            let commit = |change: &ChangeSet| Commit::from_changes(context.event_context.event_id, change);
-            Ok(change.map(|change| PlannedChange { commit: commit(&change), warnings: Vec::new() }))
+            let commit = change.map(|change| Commit::from_changes(context.event_context.event_id, &change));
+            let commit = match wanted {
+                // A login does not change the row's version.
+                DeviceAction::ApplySilentRule { .. } => {
+                    commit.map(|commit| commit.require_attribute_unchanged(&details.device, "last_login_at"))
+                }
+                _ => commit,
+            };
+            Ok(commit.map(|commit| PlannedChange { commit, warnings: Vec::new() }))
         }
         Action::Sync(_) => Err(sync_has_no_items()),
     }

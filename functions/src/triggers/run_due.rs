@@ -6,39 +6,30 @@ use aws::DueRow;
 use aws::Pusher;
 use aws::store::due::DUE_SHARDS;
 use aws::store::due::due_shard;
-use aws::{Commit, Position, RowKey, Table};
+use aws::{Commit, RowKey, Table};
 use chrono::Duration;
 use domain::error::Error;
-use domain::models::actor::Creator;
 use domain::models::command::{Command, Trigger};
-use domain::models::device::Device;
 use domain::models::job::{Job, JobKind, JobTask};
 use domain::models::offer::Offer;
 use domain::models::source::{DataSource, SyncRequest};
 use domain::models::user::User;
-use domain::models::workspace::{SilentAction, SilentRule, Workspace, after_silent_rule_run};
-use domain::permission::Permission;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::commands::apply;
-use domain::rules::devices::block;
 use domain::rules::offers::expire;
-use domain::rules::workspaces::pause_silent_rule;
 use domain::states::JobState;
 use domain::{JobId, Time, WorkspaceId};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use lambda::logging::Chain;
 use serde_json::{Value, json};
 
-use crate::access::update_workspace::silent;
 use crate::commits::commit_change;
 use crate::context::{ActionContext, Origin};
-use crate::creators::permissions_now;
+use crate::creators::in_name_of;
 use crate::deadline::Deadline;
-use crate::devices::actions::delete;
 use crate::jobs::ranges::{settle, take_turn};
-use crate::jobs::tasks;
 use crate::jobs::work::{JobRun, advance};
+use crate::jobs::{silent_rule, tasks};
 use crate::retry::retry_on_conflict;
 use crate::settings::OperatorSettings;
 use crate::sources::sync::{self, SyncSettings};
@@ -53,8 +44,6 @@ const PAGE: usize = 100;
 const RESERVE: Duration = Duration::seconds(10);
 /// Objects of one job that are handled before another task of its workspace, and another workspace, gets its turn.
 const ITEMS_PER_TURN: usize = 100;
-/// Objects of one workspace's rule that are handled in one run.
-const ITEMS_PER_RUN: usize = 1_000;
 /// Workspaces whose long tasks are worked on at once, each by one task at a time.
 const WORKSPACES_AT_ONCE: usize = 16;
 
@@ -235,9 +224,7 @@ async fn at_length(
             job.filter(|job| !job.is_held(deadline.id_source().now))
         }
         DueRow::Source(due) => retry_on_conflict(table, || scheduled(table, run, due)).await?,
-        DueRow::Workspace(due) => {
-            return silent_rule(table, run, due.workspace_id, operator, deadline).await.map(|()| None);
-        }
+        DueRow::Workspace(due) => retry_on_conflict(table, || silent_rule::apply(table, run, due.workspace_id)).await?,
         _ => None,
     };
     let Some(job) = job else {
@@ -330,140 +317,6 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
     let event_context = run.new_event_context(workspace);
     let change = apply(&device, &command, Trigger::Expired, None, &event_context)?;
     commit_change(table, change.as_ref(), &event_context).await.map(drop)
-}
-
-/// Applies a workspace's rule for silent devices, in the name of whoever set it, while time remains. The next run
-/// continues, until all devices are done and the rule pauses for a day. If its creator no longer has the permission,
-/// the rule is paused.
-async fn silent_rule(
-    table: &Table,
-    run: &Run,
-    id: WorkspaceId,
-    operator: &OperatorSettings,
-    deadline: &Deadline,
-) -> Result<(), Error> {
-    let Some(workspace) = table.workspace(id).await? else {
-        return Ok(());
-    };
-    let is_paused = workspace.silent_rule_at.is_none_or(|at| at > run.now());
-    let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !is_paused) else {
-        return Ok(());
-    };
-    let itself = Origin::of_run(run, id);
-    let mut start = workspace.silent_rule_cursor.as_deref().and_then(Position::from_text);
-    let mut looked = 0;
-    loop {
-        let now = deadline.id_source().now;
-        let itself = itself.at(deadline.id_source());
-        let Some(origin) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
-        else {
-            let (paused, event) = pause_silent_rule(&workspace, &itself.new_event_context());
-            return unless_changed(table.commit(Commit::with_event(&event).edit(&workspace, &paused)).await.map(drop));
-        };
-        let page = table.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
-        for device in &page.items {
-            if deadline.is_over() {
-                // The next run repeats this page; devices that are done stay done.
-                return Ok(());
-            }
-            let origin = origin.at(deadline.id_source());
-            match retry_on_conflict(table, || quieted(table, &origin, device, &workspace, &rule, operator)).await {
-                Ok(Quieted::Done) => {}
-                // The next run starts again, if the rule still applies.
-                Ok(Quieted::Overtaken) => return Ok(()),
-                // One failing device does not stop the others.
-                Err(failure @ Error::Internal { .. }) => {
-                    tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was skipped");
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-        looked += page.items.len().max(1);
-        start = page.next;
-        if start.is_none() || looked >= ITEMS_PER_RUN || deadline.is_over() {
-            break;
-        }
-    }
-    let cursor = start.map(|at| at.to_text());
-    let rested = after_silent_rule_run(&workspace, cursor, run.now());
-    unless_changed(
-        table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await.map(drop),
-    )
-}
-
-/// Ignores a conflict: the workspace was changed meanwhile, and its rule starts again with the next run.
-fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
-    match outcome {
-        Err(Error::Conflict) => Ok(()),
-        outcome => outcome,
-    }
-}
-
-/// The context of the creator of a schedule or rule; `None` if the creator is unknown or lacks a permission.
-async fn in_name_of(
-    table: &Table,
-    itself: &Origin,
-    creator: Option<Creator>,
-    needed: &[Permission],
-) -> Result<Option<Origin>, Error> {
-    let Some(creator) = creator else {
-        return Ok(None);
-    };
-    let permissions = permissions_now(table, itself.workspace_id, creator, itself.now()).await?;
-    let may = needed.iter().all(|needed| permissions.contains(needed));
-    Ok(may.then(|| itself.in_name_of(creator)))
-}
-
-/// The result of applying a rule to one silent device.
-enum Quieted {
-    /// The device is done, or no longer needs it.
-    Done,
-    /// The rule was changed or disabled meanwhile.
-    Overtaken,
-}
-
-/// Applies the rule to one device. The commit requires that the device has not logged in and the workspace has not
-/// changed.
-async fn quieted(
-    table: &Table,
-    origin: &Origin,
-    due: &Device,
-    workspace: &Workspace,
-    rule: &SilentRule,
-    operator: &OperatorSettings,
-) -> Result<Quieted, Error> {
-    let Some(details) = table.device_details(due.workspace_id, due.device_id).await? else {
-        return Ok(Quieted::Done);
-    };
-    if details.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
-        return Ok(Quieted::Overtaken);
-    }
-    if !rule.applies_to(&details.device, origin.now()) {
-        return Ok(Quieted::Done);
-    }
-    let reason = Some(rule.reason());
-    let context = ActionContext::new(table, operator, origin.clone());
-    let decided = match rule.action {
-        SilentAction::Block => block(&details.device, reason, &context.event_context).map_err(Error::from),
-        SilentAction::Delete => delete(&context, &details, reason).await,
-        // Only another release knows this action.
-        SilentAction::Unknown(_) => return Ok(Quieted::Done),
-    };
-    match decided {
-        Ok(Some(change)) => {
-            let commit = Commit::from_changes(context.event_context.event_id, &change);
-            table
-                .commit(
-                    commit.require_attribute_unchanged(&details.device, "last_login_at").require_unchanged(workspace),
-                )
-                .await?;
-            Ok(Quieted::Done)
-        }
-        Ok(None) => Ok(Quieted::Done),
-        // It was deleted meanwhile.
-        Err(Error::Refused(_)) => Ok(Quieted::Done),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// Ends an expired invitation and removes its code.

@@ -426,7 +426,10 @@ impl Recorder {
         let rule = json!({"silent_devices": {"after_days": 30, "action": "block"}});
         let _rule = self.bench.patch("/workspace", &tenant.key, rule).await.expect(200);
         self.bench.advance(Duration::days(2));
-        self.run("run-due", "the rule for silent devices", PHONES).await;
+        self.start_recording();
+        let _begun = self.bench.run_due().await;
+        let _done = self.finish_job(&tenant).await;
+        self.keep("the rule for silent devices", &["run-due"], PHONES);
         let blocked = self.bench.list_all(&tenant, "/devices?blocked=true").await.len();
         assert_eq!(blocked, PHONES);
         self.bench.drain().await;

@@ -58,6 +58,11 @@ impl Fixture {
         self.bench.list_all(&self.tenant, list).await
     }
 
+    /// Changes settings of the workspace.
+    pub(crate) async fn update_settings(&self, settings: Value) -> Answer {
+        self.patch("/workspace", settings).await
+    }
+
     /// Creates a user with an e-mail address and a number, and returns the identifier.
     pub(crate) async fn user(&self, username: &str) -> String {
         self.bench.user(&self.tenant, username).await

@@ -236,6 +236,56 @@ async fn ranges_stop_when_the_jobs_creator_loses_the_permission() {
 }
 
 #[tokio::test]
+async fn a_rule_for_silent_devices_stops_in_all_ranges_when_it_is_changed() {
+    let gate = Gate::new();
+    let fixture = RangesFixture::of(0, Setup::new().with(gate.adjust())).await;
+    for n in 0..40 {
+        let (_user, phones) = fixture.bench.user_with_phones(&fixture.tenant, &format!("user{n}"), 3).await;
+        for (_, credential) in &phones {
+            let _check_in = fixture.bench.check_in(credential).await.expect(200);
+        }
+    }
+    let rule = |after_days: u32| json!({"silent_devices": {"after_days": after_days, "action": "block"}});
+    let _rule = fixture.update_settings(rule(30)).await.expect(200);
+    fixture.bench.drain().await;
+    fixture.bench.advance(Duration::days(31));
+    let (action, duration) = ("TransactWriteItems".to_owned(), FaultDuration::Once);
+    // The job was begun, its first fifty phones and their count are done, and the other pages are listed.
+    fixture.faults.watch("run-due", Some(InjectedFault { action, nth: 53, fault: Fault::DropAfter, duration }));
+    let _run = fixture.bench.stack.run_schedule("run-due").await;
+    assert_eq!(fixture.faults.failed_calls().len(), 1);
+    fixture.faults.watch("none", None);
+    let blocked = async || fixture.all("/devices?blocked=true").await.len();
+    assert_eq!(blocked().await, 50);
+    let job = fixture.all("/jobs").await.remove(0);
+    let described = json!({"rule": {"after_days": 30, "action": "block"}});
+    assert_eq!((&job["action"], &job["parameters"]), (&json!("apply_silent_rule"), &described));
+    assert_eq!(job["filter"]["blocked"], json!(false));
+    let author = fixture.get("/workspace").await["silent_rule"]["set_by"].clone();
+    assert_eq!(job["created_by"], author);
+
+    let commit = ("run-due", "TransactWriteItems", "device.blocked");
+    let change = async {
+        let _changed = fixture.update_settings(rule(3650)).await.expect(200);
+        blocked().await
+    };
+    let ((), at_change) = gate.meanwhile(commit, fixture.go_on(), change).await;
+    assert_eq!(at_change.expect("a range was at work"), 50);
+    fixture.go_on().await;
+    assert_eq!(blocked().await, 50, "nothing is done after the answer");
+    let (state, progress) = fixture.state_of(&text(&job["job_id"])).await;
+    assert_eq!((state.as_str(), &progress["changed"]), ("canceled", &json!(50)));
+    let canceled = fixture.events("job.canceled").await;
+    assert_eq!(canceled[0]["private"]["reason"], "the rule for silent devices was changed");
+    assert_eq!(fixture.all("/jobs").await.len(), 1, "no device is silent for ten years");
+
+    let _rule = fixture.update_settings(rule(30)).await.expect(200);
+    fixture.go_on().await;
+    assert_eq!(blocked().await, 120);
+    assert_eq!(fixture.events("device.blocked").await.len(), 120, "each once");
+}
+
+#[tokio::test]
 async fn what_a_message_limit_delays_in_the_ranges_is_done_when_the_limit_has_ended() {
     let fixture = RangesFixture::new(120).await;
     let limit = json!({"emails_per_day": 100});

@@ -17,12 +17,7 @@ impl Fixture {
         self.post("/users", person).await.expect(201).get("user_id")
     }
 
-    async fn update_settings(&self, settings: Value) -> Answer {
-        self.patch("/workspace", settings).await
-    }
-
-    /// The usernames in a list.
-    /// Once everything is derived.
+    /// The usernames in a list, once everything is derived.
     async fn usernames(&self, query: &str) -> Vec<String> {
         self.bench.drain().await;
         let people = self.all(&format!("/users?{query}")).await;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::error::DomainError;
-use crate::ids::{ProfileId, WorkspaceId};
+use crate::ids::{JobId, ProfileId, WorkspaceId};
 use crate::input::Fields;
 use crate::models::actor::Creator;
 use crate::permission::Permission;
@@ -106,9 +106,9 @@ pub struct Workspace {
     /// When the rule for silent devices is next applied, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_at: Option<Time>,
-    /// Cursor at which the rule continues, if the last run did not finish in time.
+    /// The last job that applies the rule, until the rule is changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub silent_rule_cursor: Option<String>,
+    pub silent_rule_job_id: Option<JobId>,
     /// Who set the rule for silent devices: it acts in their name, and only while they have the permission.
     /// Unknown for rules of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,7 +141,7 @@ impl Workspace {
             default_profile_id: None,
             settings: WorkspaceSettings::default(),
             silent_rule_at: None,
-            silent_rule_cursor: None,
+            silent_rule_job_id: None,
             silent_rule_by: None,
             silent_rule_paused_at: None,
             derived_since: Some(created_at),
@@ -450,16 +450,4 @@ fn read_minimum(fields: &mut Fields, name: &str) -> Option<String> {
         return None;
     }
     Some(version)
-}
-
-/// The workspace after a run of its rule for silent devices that stopped at a cursor; `None` if the run
-/// finished, so that the next one is scheduled.
-#[must_use]
-pub fn after_silent_rule_run(workspace: &Workspace, cursor: Option<String>, now: Time) -> Workspace {
-    let mut after = workspace.clone();
-    if cursor.is_none() {
-        after.silent_rule_at = workspace.settings.silent_devices.as_ref().map(|_| now.plus(SILENT_RULE_EVERY));
-    }
-    after.silent_rule_cursor = cursor;
-    after
 }

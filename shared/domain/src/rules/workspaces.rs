@@ -6,10 +6,13 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::models::device::Device;
 use crate::models::event::{Event, EventType};
-use crate::models::workspace::{SilentRule, Workspace, WorkspaceEdit, WorkspaceSettings};
+use crate::models::job::NewJob;
+use crate::models::workspace::{SILENT_RULE_EVERY, SilentRule, Workspace, WorkspaceEdit, WorkspaceSettings};
 use crate::permission::Permission;
 use crate::rules::access::Caller;
+use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
+use crate::rules::jobs;
 
 impl WorkspaceEdit {
     /// Checks that the caller may make this edit, or its dry run: a rule for silent devices requires the permission for
@@ -58,7 +61,7 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
     if other_rule || workspace.silent_rule_paused_at != after.silent_rule_paused_at {
         // The next scheduled run applies the rule.
         after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| context.at);
-        after.silent_rule_cursor = None;
+        after.silent_rule_job_id = None;
     }
     if after == *workspace {
         return None;
@@ -96,16 +99,21 @@ impl SilentRule {
     }
 }
 
+/// Applies a workspace's rule for silent devices by a job, if there is one to begin; the rule is due again a day later.
+#[must_use]
+pub fn apply_silent_rule(workspace: &Workspace, job: Option<NewJob>, context: &EventContext) -> ChangeSet {
+    let mut after = workspace.clone();
+    after.silent_rule_at = workspace.settings.silent_devices.as_ref().map(|_| context.at.plus(SILENT_RULE_EVERY));
+    after.silent_rule_job_id = job.as_ref().map(|job| job.job_id).or(workspace.silent_rule_job_id);
+    let begun = job.map(|job| jobs::begin(job, context)).unwrap_or_default();
+    ChangeSet { workspace: Some(RowChange::from(workspace.clone(), after)), ..begun }
+}
+
 /// Pauses a workspace's rule for silent devices, because the person who set it no longer has the permission; returns
 /// the event too. Somebody with the permission must set it again.
 #[must_use]
 pub fn pause_silent_rule(workspace: &Workspace, context: &EventContext) -> (Workspace, Event) {
-    let after = Workspace {
-        silent_rule_at: None,
-        silent_rule_cursor: None,
-        silent_rule_paused_at: Some(context.at),
-        ..workspace.clone()
-    };
+    let after = Workspace { silent_rule_at: None, silent_rule_paused_at: Some(context.at), ..workspace.clone() };
     let mut event = context.event(EventType::WorkspaceUpdated);
     event.add_change("silent_rule_paused", false, true);
     (after, event)

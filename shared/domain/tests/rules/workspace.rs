@@ -6,15 +6,16 @@ use chrono::Duration;
 use domain::error::DomainError;
 use domain::input::FieldError;
 use domain::models::actor::{Actor, Creator};
+use domain::models::job::{JobKind, NewJob, Selection};
 use domain::models::workspace::{
     AllowedSenders, DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, SenderNotAllowed,
-    SilentAction, SilentRule, Workspace, WorkspaceEdit, WorkspaceSettings, after_silent_rule_run,
+    SilentAction, SilentRule, Workspace, WorkspaceEdit, WorkspaceSettings,
 };
 use domain::permission::Permission;
 use domain::rules::access::Caller;
 use domain::rules::context::EventContext;
-use domain::rules::workspaces::{pause_silent_rule, update};
-use domain::{KeyId, MemberId, TokenId, WorkspaceId};
+use domain::rules::workspaces::{apply_silent_rule, pause_silent_rule, update};
+use domain::{JobId, KeyId, MemberId, TokenId, WorkspaceId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -190,25 +191,53 @@ fn a_rule_for_silent_devices_is_due_at_once_then_each_day_and_never_without_the_
     let rule = |days: i64| json!({"silent_devices": {"after_days": days, "action": "delete"}});
     let (with_rule, _) = edited(&workspace(), rule(30), 5);
     assert_eq!(with_rule.silent_rule_at, Some(at(5)));
-    let begun = after_silent_rule_run(&with_rule, Some("so far".to_owned()), at(6));
-    assert_eq!(
-        (begun.silent_rule_at, begun.silent_rule_cursor.as_deref()),
-        (Some(at(5)), Some("so far")),
-        "it goes on"
-    );
-    let rested = after_silent_rule_run(&begun, None, at(6));
-    assert_eq!(rested.silent_rule_cursor, None);
-    assert_eq!(rested.silent_rule_at, Some(at(6).plus(SILENT_RULE_EVERY)));
+    let nothing_silent = apply_silent_rule(&with_rule, None, &context(6));
+    assert!(nothing_silent.job.is_none() && nothing_silent.events.is_empty());
+    let rested = nothing_silent.workspace.unwrap().after;
+    assert_eq!((rested.silent_rule_at, rested.silent_rule_job_id), (Some(at(6).plus(SILENT_RULE_EVERY)), None));
     let (renamed, _) = edited(&rested, json!({"name": "Other"}), 7);
     assert_eq!(renamed.silent_rule_at, rested.silent_rule_at, "another edit does not bring it forward");
     let (stricter, _) = edited(&rested, rule(7), 8);
     assert_eq!(stricter.silent_rule_at, Some(at(8)));
     let (without, _) = edited(&stricter, json!({"silent_devices": null}), 9);
-    assert_eq!((without.silent_rule_at, after_silent_rule_run(&without, None, at(10)).silent_rule_at), (None, None));
+    assert_eq!(without.silent_rule_at, None);
+    let never = apply_silent_rule(&without, None, &context(10)).workspace.unwrap().after;
+    assert_eq!(never.silent_rule_at, None);
 
     let rule = SilentRule { after_days: 30, action: SilentAction::Block };
     assert_eq!(rule.silent_before(at(0).plus(Duration::days(30))), at(0));
     assert_eq!(rule.reason(), "silent for over 30 days");
+}
+
+#[test]
+fn the_job_of_a_rule_for_silent_devices_is_known_until_the_rule_is_changed() {
+    let (with_rule, _) = edited(&workspace(), json!({"silent_devices": {"after_days": 30, "action": "delete"}}), 5);
+    let new = |id: u128| NewJob {
+        job_id: JobId(Uuid::from_u128(id)),
+        kind: JobKind::Devices,
+        action: json!({}),
+        action_name: "apply_silent_rule",
+        selection: Selection::Filter(serde_json::Map::new()),
+        dry_run: false,
+    };
+    let change = apply_silent_rule(&with_rule, Some(new(6)), &context(6));
+    let job = change.job.unwrap().after;
+    let begun = change.workspace.unwrap().after;
+    assert_eq!(
+        (begun.silent_rule_job_id, begun.silent_rule_at),
+        (Some(job.job_id), Some(at(6).plus(SILENT_RULE_EVERY)))
+    );
+    assert_eq!(change.events.len(), 1, "the job's");
+    let rested = apply_silent_rule(&begun, None, &context(7)).workspace.unwrap().after;
+    assert_eq!(rested.silent_rule_job_id, begun.silent_rule_job_id, "it may still run");
+    let (renamed, _) = edited(&begun, json!({"name": "Other"}), 8);
+    assert_eq!(renamed.silent_rule_job_id, begun.silent_rule_job_id);
+    let again = apply_silent_rule(&begun, Some(new(9)), &context(9)).workspace.unwrap().after;
+    assert_eq!(again.silent_rule_job_id, Some(JobId(Uuid::from_u128(9))));
+    for other in [json!(null), json!({"after_days": 31, "action": "delete"})] {
+        let (changed, _) = edited(&begun, json!({"silent_devices": other}), 10);
+        assert_eq!(changed.silent_rule_job_id, None);
+    }
 }
 
 #[test]
@@ -251,16 +280,14 @@ fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
     let (renamed, _) = update(&set, &read(json!({"name": "Other"})).unwrap(), &member).unwrap();
     assert_eq!(renamed.silent_rule_by, set.silent_rule_by, "another edit leaves it theirs");
 
-    let rested = after_silent_rule_run(&set, None, at(2));
+    let rested = apply_silent_rule(&set, None, &context(2)).workspace.unwrap().after;
     let (taken_over, event) = update(&rested, &rule(30), &member).unwrap();
     assert_eq!(taken_over.silent_rule_by, Some(Creator { actor: member.actor, token_id }));
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_by"]);
     assert_eq!(taken_over.silent_rule_at, rested.silent_rule_at, "the rule itself is the same");
 
-    let begun = after_silent_rule_run(&taken_over, Some("so far".to_owned()), at(3));
-    let (paused, event) = pause_silent_rule(&begun, &by(Actor::System, None, 3));
+    let (paused, event) = pause_silent_rule(&taken_over, &by(Actor::System, None, 3));
     assert_eq!((paused.silent_rule_at, paused.silent_rule_paused_at), (None, Some(at(3))));
-    assert_eq!(paused.silent_rule_cursor, None, "once set anew it begins anew");
     assert_eq!(paused.settings.silent_devices, taken_over.settings.silent_devices);
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_paused"]);
     let (renamed, _) = update(&paused, &read(json!({"name": "Other"})).unwrap(), &key).unwrap();
