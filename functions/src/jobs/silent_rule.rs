@@ -7,7 +7,7 @@ use domain::models::job::{Job, JobKind, NewJob, Selection};
 use domain::models::workspace::{SilentAction, SilentRule, Workspace};
 use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
-use domain::rules::jobs::cancel;
+use domain::rules::jobs::{begin_in_ranges, cancel};
 use domain::rules::workspaces::{apply_silent_rule, pause_silent_rule};
 use domain::states::JobState;
 use domain::{JobId, Time, WorkspaceId};
@@ -18,6 +18,7 @@ use crate::creators::in_name_of;
 use crate::devices::actions::DeviceAction;
 use crate::jobs::commit;
 use crate::jobs::work::outcomes;
+use crate::settings::OperatorSettings;
 use crate::triggers::Run;
 
 /// The filter that finds the devices to which the rule applies: see [`SilentRule::applies_to`].
@@ -45,7 +46,12 @@ fn stored(rule: &SilentRule, now: Time) -> Map<String, Value> {
 ///
 /// # Errors
 /// `Conflict` if the workspace was changed meanwhile.
-pub(crate) async fn apply(table: &Table, run: &Run, id: WorkspaceId) -> Result<Option<Job>, Error> {
+pub(crate) async fn apply(
+    table: &Table,
+    run: &Run,
+    id: WorkspaceId,
+    operator: &OperatorSettings,
+) -> Result<Option<Job>, Error> {
     let Some(workspace) = table.workspace(id).await? else {
         return Ok(None);
     };
@@ -61,16 +67,17 @@ pub(crate) async fn apply(table: &Table, run: &Run, id: WorkspaceId) -> Result<O
     let is_known = !matches!(rule.action, SilentAction::Unknown(_));
     let is_needed =
         is_known && running_job(table, &workspace).await?.is_none() && finds(table, id, &rule, run.now()).await?;
-    let new = is_needed.then(|| NewJob {
+    let new = || NewJob {
         job_id: JobId(run.id_source.new_id()),
         kind: JobKind::Devices,
         selection: Selection::Filter(stored(&rule, run.now())),
-        action: json!(DeviceAction::ApplySilentRule { rule }),
+        action: json!(DeviceAction::ApplySilentRule { rule: rule.clone() }),
         action_name: "apply_silent_rule",
         dry_run: false,
-    });
+    };
     let event_context = origin.new_event_context();
-    let change = apply_silent_rule(&workspace, new, &event_context);
+    let begun = is_needed.then(|| begin_in_ranges(new(), operator.ranges_per_job, &event_context));
+    let change = apply_silent_rule(&workspace, begun, run.now());
     let Some(begun) = change.job.as_ref().map(|job| job.after.clone()) else {
         return table.commit(Commit::from_changes(event_context.event_id, &change)).await.map(|_| None);
     };

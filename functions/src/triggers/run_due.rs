@@ -224,7 +224,9 @@ async fn at_length(
             job.filter(|job| !job.is_held(deadline.id_source().now))
         }
         DueRow::Source(due) => retry_on_conflict(table, || scheduled(table, run, due)).await?,
-        DueRow::Workspace(due) => retry_on_conflict(table, || silent_rule::apply(table, run, due.workspace_id)).await?,
+        DueRow::Workspace(due) => {
+            retry_on_conflict(table, || silent_rule::apply(table, run, due.workspace_id, operator)).await?
+        }
         _ => None,
     };
     let Some(job) = job else {

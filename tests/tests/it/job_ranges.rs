@@ -250,8 +250,8 @@ async fn a_rule_for_silent_devices_stops_in_all_ranges_when_it_is_changed() {
     fixture.bench.drain().await;
     fixture.bench.advance(Duration::days(31));
     let (action, duration) = ("TransactWriteItems".to_owned(), FaultDuration::Once);
-    // The job was begun, its first fifty phones and their count are done, and the other pages are listed.
-    fixture.faults.watch("run-due", Some(InjectedFault { action, nth: 53, fault: Fault::DropAfter, duration }));
+    // The job was begun, its pages are listed, and the first range has done a page of fifty phones.
+    fixture.faults.watch("run-due", Some(InjectedFault { action, nth: 54, fault: Fault::DropAfter, duration }));
     let _run = fixture.bench.stack.run_schedule("run-due").await;
     assert_eq!(fixture.faults.failed_calls().len(), 1);
     fixture.faults.watch("none", None);

@@ -103,6 +103,12 @@ def collisions(rate, rows, reads):
     return 1 - math.exp(-rate / rows * (limits.SECONDS_READ_TO_COMMIT if reads else limits.SECONDS_OF_COMMIT))
 
 
+def share_that_writes(load):
+    """Returns the share of an operation's commits that write or check a row of this key: in a transaction, each costs at
+    least two units."""
+    return min(1, load.writes / 2)
+
+
 def local_hour(minute, offset):
     """Returns the local hour of the day.
 
@@ -478,7 +484,7 @@ class Simulation:
             of_key[1] += load.writes * rate / load.partitions
             of_key[2][operation.name] += max(load.writes, load.reads / 3) * rate
         if load.writes and load.where == "table" and load.key in system.CONTENDED:
-            sums.contended[load.key, load.reads > 0] += large_peak
+            sums.contended[load.key, load.reads > 0] += large_peak * share_that_writes(load)
 
     def _note(self, minute, sums, events):
         for (where, key), (reads, writes, parts) in sums.keys.items():

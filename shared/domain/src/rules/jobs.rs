@@ -52,6 +52,16 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
     ChangeSet { job: Some(RowChange::new(job)), ..ChangeSet::with_event(event) }
 }
 
+/// A new job over a filter for whose first page nobody waits: all of its list goes to ranges.
+#[must_use]
+pub fn begin_in_ranges(new: NewJob, ranges: u16, context: &EventContext) -> ChangeSet {
+    let mut change = begin(new, context);
+    for job in &mut change.job {
+        job.after.listing = Some(Listing { ranges, pages: 0, cursor: job.after.cursor.clone() });
+    }
+    change
+}
+
 /// The job after one page, with these outcomes; without a next page it has finished. Only the end is an event: the
 /// items of the page have their own.
 #[must_use]

@@ -6,13 +6,11 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::models::device::Device;
 use crate::models::event::{Event, EventType};
-use crate::models::job::NewJob;
 use crate::models::workspace::{SILENT_RULE_EVERY, SilentRule, Workspace, WorkspaceEdit, WorkspaceSettings};
 use crate::permission::Permission;
 use crate::rules::access::Caller;
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
-use crate::rules::jobs;
 
 impl WorkspaceEdit {
     /// Checks that the caller may make this edit, or its dry run: a rule for silent devices requires the permission for
@@ -99,13 +97,14 @@ impl SilentRule {
     }
 }
 
-/// Applies a workspace's rule for silent devices by a job, if there is one to begin; the rule is due again a day later.
+/// Applies a workspace's rule for silent devices by a job that is begun, if any is silent; the rule is due again a day
+/// later.
 #[must_use]
-pub fn apply_silent_rule(workspace: &Workspace, job: Option<NewJob>, context: &EventContext) -> ChangeSet {
+pub fn apply_silent_rule(workspace: &Workspace, begun: Option<ChangeSet>, now: Time) -> ChangeSet {
+    let begun = begun.unwrap_or_default();
     let mut after = workspace.clone();
-    after.silent_rule_at = workspace.settings.silent_devices.as_ref().map(|_| context.at.plus(SILENT_RULE_EVERY));
-    after.silent_rule_job_id = job.as_ref().map(|job| job.job_id).or(workspace.silent_rule_job_id);
-    let begun = job.map(|job| jobs::begin(job, context)).unwrap_or_default();
+    after.silent_rule_at = workspace.settings.silent_devices.as_ref().map(|_| now.plus(SILENT_RULE_EVERY));
+    after.silent_rule_job_id = begun.job.as_ref().map(|job| job.after.job_id).or(workspace.silent_rule_job_id);
     ChangeSet { workspace: Some(RowChange::from(workspace.clone(), after)), ..begun }
 }
 

@@ -14,6 +14,7 @@ use domain::models::workspace::{
 use domain::permission::Permission;
 use domain::rules::access::Caller;
 use domain::rules::context::EventContext;
+use domain::rules::jobs::begin_in_ranges;
 use domain::rules::workspaces::{apply_silent_rule, pause_silent_rule, update};
 use domain::{JobId, KeyId, MemberId, TokenId, WorkspaceId};
 use serde_json::{Value, json};
@@ -191,7 +192,7 @@ fn a_rule_for_silent_devices_is_due_at_once_then_each_day_and_never_without_the_
     let rule = |days: i64| json!({"silent_devices": {"after_days": days, "action": "delete"}});
     let (with_rule, _) = edited(&workspace(), rule(30), 5);
     assert_eq!(with_rule.silent_rule_at, Some(at(5)));
-    let nothing_silent = apply_silent_rule(&with_rule, None, &context(6));
+    let nothing_silent = apply_silent_rule(&with_rule, None, at(6));
     assert!(nothing_silent.job.is_none() && nothing_silent.events.is_empty());
     let rested = nothing_silent.workspace.unwrap().after;
     assert_eq!((rested.silent_rule_at, rested.silent_rule_job_id), (Some(at(6).plus(SILENT_RULE_EVERY)), None));
@@ -201,7 +202,7 @@ fn a_rule_for_silent_devices_is_due_at_once_then_each_day_and_never_without_the_
     assert_eq!(stricter.silent_rule_at, Some(at(8)));
     let (without, _) = edited(&stricter, json!({"silent_devices": null}), 9);
     assert_eq!(without.silent_rule_at, None);
-    let never = apply_silent_rule(&without, None, &context(10)).workspace.unwrap().after;
+    let never = apply_silent_rule(&without, None, at(10)).workspace.unwrap().after;
     assert_eq!(never.silent_rule_at, None);
 
     let rule = SilentRule { after_days: 30, action: SilentAction::Block };
@@ -220,19 +221,21 @@ fn the_job_of_a_rule_for_silent_devices_is_known_until_the_rule_is_changed() {
         selection: Selection::Filter(serde_json::Map::new()),
         dry_run: false,
     };
-    let change = apply_silent_rule(&with_rule, Some(new(6)), &context(6));
-    let job = change.job.unwrap().after;
+    let job = |id: u128, minutes| Some(begin_in_ranges(new(id), 10, &context(minutes)));
+    let change = apply_silent_rule(&with_rule, job(6, 6), at(6));
+    let begun_job = change.job.unwrap().after;
     let begun = change.workspace.unwrap().after;
     assert_eq!(
         (begun.silent_rule_job_id, begun.silent_rule_at),
-        (Some(job.job_id), Some(at(6).plus(SILENT_RULE_EVERY)))
+        (Some(begun_job.job_id), Some(at(6).plus(SILENT_RULE_EVERY)))
     );
     assert_eq!(change.events.len(), 1, "the job's");
-    let rested = apply_silent_rule(&begun, None, &context(7)).workspace.unwrap().after;
+    assert!(begun_job.is_in_ranges(), "nobody waits for a first page");
+    let rested = apply_silent_rule(&begun, None, at(7)).workspace.unwrap().after;
     assert_eq!(rested.silent_rule_job_id, begun.silent_rule_job_id, "it may still run");
     let (renamed, _) = edited(&begun, json!({"name": "Other"}), 8);
     assert_eq!(renamed.silent_rule_job_id, begun.silent_rule_job_id);
-    let again = apply_silent_rule(&begun, Some(new(9)), &context(9)).workspace.unwrap().after;
+    let again = apply_silent_rule(&begun, job(9, 9), at(9)).workspace.unwrap().after;
     assert_eq!(again.silent_rule_job_id, Some(JobId(Uuid::from_u128(9))));
     for other in [json!(null), json!({"after_days": 31, "action": "delete"})] {
         let (changed, _) = edited(&begun, json!({"silent_devices": other}), 10);
@@ -280,7 +283,7 @@ fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
     let (renamed, _) = update(&set, &read(json!({"name": "Other"})).unwrap(), &member).unwrap();
     assert_eq!(renamed.silent_rule_by, set.silent_rule_by, "another edit leaves it theirs");
 
-    let rested = apply_silent_rule(&set, None, &context(2)).workspace.unwrap().after;
+    let rested = apply_silent_rule(&set, None, at(2)).workspace.unwrap().after;
     let (taken_over, event) = update(&rested, &rule(30), &member).unwrap();
     assert_eq!(taken_over.silent_rule_by, Some(Creator { actor: member.actor, token_id }));
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_by"]);
