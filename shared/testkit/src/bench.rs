@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Duration, Utc};
+use domain::DeviceId;
+use domain::models::login_day::login_day;
 use futures::FutureExt as _;
 use http::{HeaderMap, Method, Request, StatusCode};
 use local::Wait;
@@ -200,6 +202,19 @@ impl Bench {
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.clock.send_modify(|now| *now += by);
+    }
+
+    /// Moves the clock to the next day of a device, so that none begins between the check-ins that follow.
+    ///
+    /// # Panics
+    /// If it is no device's identifier.
+    pub fn begin_day_of(&self, device: &str) {
+        let device = DeviceId::parse(device).expect("a device's identifier");
+        let today = || login_day(device, self.now().into());
+        let before = today();
+        while today() == before {
+            self.advance(Duration::minutes(1));
+        }
     }
 
     /// A function that moves the clock forward, to be called during an operation.

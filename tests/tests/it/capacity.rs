@@ -73,7 +73,8 @@ fn one_write() -> Vec<(String, f64)> {
 #[tokio::test]
 async fn a_check_in_without_changes_is_one_write_of_one_unit_and_no_read() {
     let fixture = Metered::start().await;
-    let (_device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    fixture.bench.begin_day_of(&device);
     let _first = fixture.bench.check_in(&credential).await.expect(200);
     fixture.bench.drain().await;
     let version = fixture.download(&credential).await;
@@ -126,6 +127,7 @@ async fn a_check_in_costs_no_more_with_texts_of_maximum_length() {
     let settings = json!({"pin_limit": 0, "check_in_minutes": CHECK_IN_MINUTES.1});
     let _set = fixture.bench.patch("/workspace", &fixture.tenant.key, settings).await.expect(200);
     let counts = json!({"sequence": i64::MAX, "messages_sent": 1});
+    fixture.bench.begin_day_of(phone.body["device"]["device_id"].as_str().unwrap());
     let version = fixture.download(&credential).await;
     assert_eq!(version.len(), CONFIG_VERSION.max);
     let report = json!({"pin_failures": 1_000_000, "usage": counts, "config_version": version});

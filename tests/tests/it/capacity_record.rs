@@ -250,7 +250,7 @@ impl Recorder {
 
     async fn record_check_ins(&mut self, user: &str, device: &str, credential: &str) {
         let minutes = Duration::minutes;
-        self.bench.advance(minutes(1));
+        self.bench.begin_day_of(device);
         let _first = self.check_in("the first of a phone", credential, json!({})).await;
         self.bench.advance(minutes(1));
         let _plain = self.check_in("plain", credential, json!({})).await;
