@@ -316,7 +316,7 @@ async fn step(
         SyncStep::Count { taken, start, users, vanishing } => {
             at_work.count_vanishing(taken, start, users, vanishing).await?
         }
-        SyncStep::Vanish { taken, start } => match at_work.vanish_page(taken, start).await? {
+        SyncStep::Vanish { taken, start } => match at_work.vanish_page(taken, start, guards).await? {
             Some(done) => done,
             None => return Ok(None),
         },
@@ -452,14 +452,11 @@ impl SyncRun<'_> {
         if at >= taken.pages {
             return Ok(Some((Vec::new(), self.step_after_rows(taken))));
         }
-        if !ranges.is_empty() && self.table.job_ranges(self.job).await? != ranges {
+        let Some(guards) = self.guards(ranges).await? else {
             return Ok(None);
-        }
-        let alone = [self.guard];
-        let ranges: Vec<Guard<'_>> = ranges.iter().map(Guard::Range).collect();
-        let guards = if ranges.is_empty() { alone.as_slice() } else { &ranges };
+        };
         let pages = (at..taken.pages).zip(guards).map(|(number, guard)| {
-            let of_page = SyncRun { guard: *guard, ..self };
+            let of_page = SyncRun { guard, ..self };
             Box::pin(async move { of_page.process_page(taken, number).await })
         });
         let pages = join_all(pages).await;
@@ -474,6 +471,16 @@ impl SyncRun<'_> {
         }
         let next = if next < taken.pages { SyncStep::Rows { taken, at: next } } else { self.step_after_rows(taken) };
         Ok(Some((outcomes, next)))
+    }
+
+    /// What guards the commits of each part that is done side by side: one range each, or the job without ranges. `None`
+    /// if another run has the ranges.
+    async fn guards<'s>(&'s self, ranges: &'s [JobRange]) -> Result<Option<Vec<Guard<'s>>>, Error> {
+        if ranges.is_empty() {
+            return Ok(Some(vec![self.guard]));
+        }
+        let are_held = self.table.job_ranges(self.job).await? == ranges;
+        Ok(are_held.then(|| ranges.iter().map(Guard::Range).collect()))
     }
 
     async fn process_page(self, taken: StagedImport, number: u32) -> Result<PageOfRows, Error> {
@@ -863,11 +870,13 @@ impl SyncRun<'_> {
         self.table.users_of_source(self.job.workspace_id, self.source.source_id, USERS, start).await
     }
 
-    /// Applies the policy to a page of users without a row. `None` if time ran out.
+    /// Applies the policy to a page of users without a row, side by side if there are ranges. `None` if time ran out, or
+    /// another run has the ranges.
     async fn vanish_page(
-        &self,
+        self,
         taken: StagedImport,
         start: Option<String>,
+        ranges: &[JobRange],
     ) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok(Some((Vec::new(), SyncStep::expired())));
@@ -880,21 +889,39 @@ impl SyncRun<'_> {
         let remaining = without_row.into_iter().filter(|user| !done.contains_key(&user.user_id.to_string()));
         let vanished: Vec<&User> = remaining.filter(|user| rules::has_vanished(self.source, user, &keys)).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
-        let mut items = Vec::new();
-        for user in vanished {
-            if self.deadline.is_over() {
-                return Ok(None);
+        let Some(guards) = self.guards(ranges).await? else {
+            return Ok(None);
+        };
+        let share = vanished.len().div_ceil(guards.len()).max(1);
+        let parts = vanished.chunks(share).zip(guards).map(|(users, guard)| {
+            let (of_part, keys) = (SyncRun { guard, ..self }, &keys);
+            Box::pin(async move { of_part.vanish_users(users, keys).await })
+        });
+        for part in join_all(parts).await {
+            match part? {
+                Some(of_part) => outcomes.extend(of_part),
+                None => return Ok(None),
             }
-            let id = user.user_id;
-            let decided = retry_on_conflict(self.table, || self.vanish_user(id, &keys)).await?;
-            self.note(decided, &mut outcomes, &mut items);
         }
-        self.store_outcomes(&items).await?;
         let next = match page.next.map(|at| at.to_text()) {
             None => SyncStep::Clear { failure: None },
             start => SyncStep::Vanish { taken, start },
         };
         Ok(Some((outcomes, next)))
+    }
+
+    /// Applies the policy to users, one after another. `None` if time ran out.
+    async fn vanish_users(&self, users: &[&User], keys: &[KeyHash]) -> Result<Option<Vec<ItemOutcome>>, Error> {
+        let (mut outcomes, mut items) = (Vec::new(), Vec::new());
+        for user in users {
+            if self.deadline.is_over() {
+                return Ok(None);
+            }
+            let decided = retry_on_conflict(self.table, || self.vanish_user(user.user_id, keys)).await?;
+            self.note(decided, &mut outcomes, &mut items);
+        }
+        self.store_outcomes(&items).await?;
+        Ok(Some(outcomes))
     }
 
     /// Applies the policy to one user.

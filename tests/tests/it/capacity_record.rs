@@ -405,6 +405,18 @@ impl Recorder {
         self.bench.drain().await;
         self.run("run-due", "a sync that creates users", USERS).await;
         self.finish_job(&tenant).await;
+        self.bench.drain().await;
+        let limit = json!({"vanish_policy": "suspend", "vanish_limit_percent": 100});
+        let _limit = self.bench.patch(&format!("/sources/{source}"), &tenant.key, limit).await.expect(200);
+        self.pages.answer_ok("a,b,c\nsomebody-else,New,new@fleet.example");
+        self.bench.advance(Duration::days(1));
+        self.run("run-due", "a sync without whom it created", USERS).await;
+        self.finish_job(&tenant).await;
+        // They come back.
+        self.pages.answer_ok(format!("a,b,c\n{}", lines(0..USERS)));
+        self.bench.advance(Duration::days(1));
+        let _begun = self.bench.run_due().await;
+        self.finish_job(&tenant).await;
         let _deleted = self.bench.delete(&format!("/sources/{source}"), &tenant.key).await.expect(200);
         self.bench.drain().await;
         for action in ["suspend", "activate"] {

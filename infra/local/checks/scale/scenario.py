@@ -83,6 +83,7 @@ JOBS = [
 # What must be possible in one workspace, if there were enough workers: the operation, things, and the goal in minutes.
 GOALS = [
     ("sync that creates users", CREATES, 1_000_000, 60),
+    ("sync that suspends who is gone", "run-due: a sync without whom it created", 1_000_000, 60),
     ("job that suspends users", SUSPENDS, 1_000_000, 60),
     ("job that locks phones", LOCKS_BY_JOB, 1_000_000, 60),
     ("job that invites users", INVITES, 100_000, 30),

@@ -56,7 +56,7 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
 #[must_use]
 pub fn begin_in_ranges(new: NewJob, ranges: u16, context: &EventContext) -> ChangeSet {
     let mut change = begin(new, context);
-    for job in &mut change.job {
+    if let Some(job) = &mut change.job {
         job.after.listing = Some(Listing { ranges, pages: 0, cursor: job.after.cursor.clone() });
     }
     change
