@@ -26,7 +26,7 @@ use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::{Event, EventType};
 use domain::models::event_shards::EventShards;
-use domain::models::job::{Job, JobItem, JobPage, JobRange};
+use domain::models::job::{Job, JobItem, JobPage, JobRange, Listing};
 use domain::models::key::ApiKey;
 use domain::models::member::Member;
 use domain::models::message_limits::{DailyCount, RecipientHistory};
@@ -651,8 +651,22 @@ async fn store_ended_objects(bench: &Bench, tenant: &Tenant, keep: &mut impl FnM
     let pk = format!("JOB#{}#{found}", tenant.workspace_id);
     let at_work = row(bench, &pk, "\"sk\":\"JOB\"");
     assert_eq!(at_work["state"], "running");
-    keep("job.over_a_filter_at_work", at_work);
+    keep("job.over_a_filter_at_work", at_work.clone());
+    keep_later_states(bench, at_work, keep);
     keep("outcome_of_a_jobs_thing.changed", row(bench, &pk, "\"sk\":\"ITEM#"));
+}
+
+/// Keeps a job as it is while its list goes to ranges, and a workspace whose rule for silent devices began such a job.
+fn keep_later_states(bench: &Bench, job: Value, keep: &mut impl FnMut(&str, Value)) {
+    let (due_shard, list) = (job["due_shard"].clone(), job["list"].clone());
+    let job: Job = aws::from_json(job).unwrap();
+    let workspace: Workspace = aws::from_json(row(bench, "WORKSPACE#", "Shapes")).unwrap();
+    let workspace = Workspace { silent_rule_job_id: Some(job.job_id), ..workspace };
+    let listing = Some(Listing { ranges: 10, pages: 20, cursor: job.cursor.clone() });
+    let mut in_ranges = rows::rows_of(&Job { listing, ..job }).remove(0);
+    (in_ranges["due_shard"], in_ranges["list"]) = (due_shard, list);
+    keep("job.in_ranges", in_ranges);
+    keep("workspace.with_a_job_of_its_rule", rows::rows_of(&workspace).remove(0));
 }
 
 /// Stores a day with two shards of events, and an event in the second.
