@@ -13,7 +13,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::Origin;
 use crate::description::OperationDoc;
-use crate::jobs::ranges::settle;
 use crate::jobs::silent_rule;
 use crate::retry::retry_on_conflict;
 use crate::settings::{OperatorSettings, Settings};
@@ -64,6 +63,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             return Ok(would_be(table, &request, &after, operator).await?.with_etag(version));
         }
         let Some((after, event)) = changed else {
+            // An earlier try may have ended before the job was stopped.
+            silent_rule::settle_job(table, &Origin::of_request(&request), &before).await?;
             return Ok(changed_to(&before, operator));
         };
         let after = commit(table, &request, before, after, event).await?;
@@ -81,20 +82,18 @@ async fn commit(
     event: Event,
 ) -> Result<Workspace, Error> {
     let context = EventContext { event_id: event.event_id, ..request.new_event_context() };
-    let stops = after.silent_rule_job_id.is_none();
-    let canceled = if stops { silent_rule::cancel_job(table, &before, &context).await? } else { None };
+    let is_other_rule = before.settings.silent_devices != after.settings.silent_devices;
+    let canceled = if is_other_rule { silent_rule::cancel_job(table, &before, &context).await? } else { None };
     let mut change = ChangeSet::with_event(event);
     change.workspace = Some(RowChange::from(before, after.clone()));
     if let Some(canceled) = canceled {
         change.events.extend(canceled.events);
         change.job = canceled.job;
     }
-    let committed = table.commit(Commit::from_changes(context.event_id, &change)).await?;
-    if let Some(job) = change.job {
-        // After the reply, nothing more is done.
-        settle(table, &Origin::of_request(request), committed.with_new_version(job.after)).await?;
-    }
-    Ok(committed.with_new_version(after))
+    let after = table.commit(Commit::from_changes(context.event_id, &change)).await?.with_new_version(after);
+    // After the reply, nothing more is done.
+    silent_rule::settle_job(table, &Origin::of_request(request), &after).await?;
+    Ok(after)
 }
 
 fn changed_to(workspace: &Workspace, operator: &OperatorSettings) -> Reply {

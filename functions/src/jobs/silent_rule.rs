@@ -17,6 +17,7 @@ use crate::context::Origin;
 use crate::creators::in_name_of;
 use crate::devices::actions::DeviceAction;
 use crate::jobs::commit;
+use crate::jobs::ranges::settle;
 use crate::jobs::work::outcomes;
 use crate::settings::OperatorSettings;
 use crate::triggers::Run;
@@ -65,8 +66,9 @@ pub(crate) async fn apply(
         return table.commit(Commit::with_event(&event).edit(&workspace, &paused)).await.map(|_| None);
     };
     let is_known = !matches!(rule.action, SilentAction::Unknown(_));
-    let is_needed =
-        is_known && running_job(table, &workspace).await?.is_none() && finds(table, id, &rule, run.now()).await?;
+    let is_needed = is_known
+        && job_in(table, &workspace, JobState::Running).await?.is_none()
+        && finds(table, id, &rule, run.now()).await?;
     let new = || NewJob {
         job_id: JobId(run.id_source.new_id()),
         kind: JobKind::Devices,
@@ -90,16 +92,16 @@ async fn finds(table: &Table, id: WorkspaceId, rule: &SilentRule, now: Time) -> 
     Ok(!page.items.is_empty() || page.next.is_some())
 }
 
-/// The job that applies the workspace's rule now.
-async fn running_job(table: &Table, workspace: &Workspace) -> Result<Option<Job>, Error> {
+/// The last job that applied the workspace's rule, if it is in a state.
+async fn job_in(table: &Table, workspace: &Workspace, state: JobState) -> Result<Option<Job>, Error> {
     let Some(id) = workspace.silent_rule_job_id else {
         return Ok(None);
     };
     let job = table.job(workspace.workspace_id, id).await?;
-    Ok(job.filter(|job| job.state == JobState::Running))
+    Ok(job.filter(|job| job.state == state))
 }
 
-/// Cancels the job of a rule that is being changed; its ranges are to be stopped after the commit. `None` if no job
+/// Cancels the job of a rule that is being changed; [`settle_job`] stops its ranges after the commit. `None` if no job
 /// runs.
 ///
 /// # Errors
@@ -109,9 +111,20 @@ pub(crate) async fn cancel_job(
     workspace: &Workspace,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, Error> {
-    let Some(job) = running_job(table, workspace).await? else {
+    let Some(job) = job_in(table, workspace, JobState::Running).await? else {
         return Ok(None);
     };
     let why = "the rule for silent devices was changed";
     Ok(cancel(&job, &outcomes(table, &job).await?, Some(why), context)?)
+}
+
+/// Stops the ranges of the workspace's job if it was canceled.
+///
+/// # Errors
+/// `Unavailable`: the schedule stops them.
+pub(crate) async fn settle_job(table: &Table, origin: &Origin, workspace: &Workspace) -> Result<(), Error> {
+    match job_in(table, workspace, JobState::Canceled).await? {
+        Some(job) => settle(table, origin, job).await.map(drop),
+        None => Ok(()),
+    }
 }

@@ -266,6 +266,13 @@ async fn a_rule_for_silent_devices_stops_in_all_ranges_when_it_is_changed() {
 
     let commit = ("run-due", "TransactWriteItems", "device.blocked");
     let change = async {
+        // The first try ends when the rule and the job are committed, before the ranges are stopped.
+        let (action, duration) = ("TransactWriteItems".to_owned(), FaultDuration::Once);
+        let end = InjectedFault { action, nth: 1, fault: Fault::DropAfter, duration };
+        fixture.faults.watch("update-workspace", Some(end));
+        let interrupted = fixture.update_settings(rule(3650)).await;
+        assert!(interrupted.status.is_server_error());
+        fixture.faults.watch("none", None);
         let _changed = fixture.update_settings(rule(3650)).await.expect(200);
         blocked().await
     };

@@ -106,7 +106,7 @@ pub struct Workspace {
     /// When the rule for silent devices is next applied, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_at: Option<Time>,
-    /// The last job that applies the rule, until the rule is changed.
+    /// The last job that applied the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_job_id: Option<JobId>,
     /// Who set the rule for silent devices: it acts in their name, and only while they have the permission.

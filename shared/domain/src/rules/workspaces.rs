@@ -59,7 +59,6 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
     if other_rule || workspace.silent_rule_paused_at != after.silent_rule_paused_at {
         // The next scheduled run applies the rule.
         after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| context.at);
-        after.silent_rule_job_id = None;
     }
     if after == *workspace {
         return None;
