@@ -12,7 +12,9 @@ use local::api::Api;
 use local::operations::Adjust;
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
+use testkit::Bench;
 use testkit::bench::START;
+use testkit::faults::Call;
 use testkit::simulated_time::{Receivers, SimulatedTime, usual_latency};
 use testkit::text;
 
@@ -33,28 +35,39 @@ struct Simulation {
     keys: [String; 2],
 }
 
-/// Few, so that a flood is small.
-const EMAILS_PER_SECOND: u32 = 4;
+/// E-mails, and texts. Few, so that a flood is small.
+const MESSAGES_PER_SECOND: usize = 4;
+
+/// How a simulation differs from others.
+struct Options {
+    /// Stream, topics, queues and schedules run by themselves.
+    automatic: bool,
+    ranges_per_job: usize,
+    latency: fn(&Call) -> Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { automatic: true, ranges_per_job: 8, latency: usual_latency }
+    }
+}
 
 impl Simulation {
-    /// Stream, topics, queues and schedules run by themselves.
-    async fn start() -> Self {
-        Self::start_with(true).await
-    }
-
-    async fn start_with(automatic: bool) -> Self {
-        Self::start_with_ranges(automatic, 8).await
-    }
-
-    async fn start_with_ranges(automatic: bool, ranges: usize) -> Self {
+    async fn start(options: Options) -> Self {
         let time = SimulatedTime::starting_at(START.parse().unwrap());
         let receivers = Receivers::new(&time, takes);
-        let (timed, network) = (time.adjust(usual_latency), receivers.adjust());
+        let (timed, network) = (time.adjust(options.latency), receivers.adjust());
         let adjust: Adjust = Arc::new(move |operation, connection| network(operation, timed(operation, connection)));
-        let parameters = [("EmailsPerSecond", EMAILS_PER_SECOND.to_string()), ("RangesPerJob", ranges.to_string())];
+        let rate = MESSAGES_PER_SECOND.to_string();
+        let parameters = [
+            ("EmailsPerSecond", rate.clone()),
+            ("TextsPerSecond", rate),
+            ("TextsPerDay", "1000".to_owned()),
+            ("RangesPerJob", options.ranges_per_job.to_string()),
+        ];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
         let stack = Stack::start(StackOptions {
-            automatic,
+            automatic: options.automatic,
             now: time.clock(),
             wait: time.wait(),
             adjust: Some(adjust),
@@ -91,7 +104,10 @@ impl Simulation {
 
     async fn user(&self, key: &str, username: &str) -> String {
         let email = format!("{username}@example.com");
-        text(&self.post(key, "/users", json!({"username": username, "email": email})).await["user_id"])
+        let number: String = username.chars().filter(char::is_ascii_digit).collect();
+        let mobile = format!("+49170{}{number:0>6}", u8::from(username.starts_with("small")));
+        let user = json!({"username": username, "email": email, "mobile": mobile});
+        text(&self.post(key, "/users", user).await["user_id"])
     }
 
     async fn users(&self, key: &str, name: &str, count: usize) -> Vec<String> {
@@ -99,12 +115,44 @@ impl Simulation {
         join_all(names.iter().map(|username| self.user(key, username))).await
     }
 
-    async fn invite_all(&self, key: &str, users: &[String]) {
+    async fn invite_all(&self, key: &str, users: &[String], channel: &str) {
         let invite = |user: &String| {
             let path = format!("/users/{user}/invite");
-            async move { self.post(key, &path, json!({"channel": "email"})).await }
+            async move { self.post(key, &path, json!({"channel": channel, "devices": 3})).await }
         };
         let _invited = join_all(users.iter().map(invite)).await;
+    }
+
+    /// Creates users with three phones each, and returns the devices.
+    async fn phones(&self, key: &str, name: &str, users: usize) -> Vec<String> {
+        let users = self.users(key, name, users).await;
+        self.invite_all(key, &users, "email").await;
+        let mails = || {
+            let outbox = self.stack.messaging().outbox().into_iter();
+            outbox.filter(|item| item.to.starts_with(name)).map(|item| item.sent_at).collect()
+        };
+        let _last = self.last_of(users.len(), mails).await;
+        let mails = self.stack.messaging().outbox().into_iter().filter(|item| item.to.starts_with(name));
+        let phones = mails.flat_map(|mail| {
+            let text = mail.text.unwrap();
+            let code: String =
+                text.split_once("/i/").unwrap().1.chars().take_while(char::is_ascii_alphanumeric).collect();
+            (0..3).map(move |n| Bench::registration_body(&code, &format!("{}-{n}", mail.to)))
+        });
+        let phones = phones.map(|phone| async move {
+            let registered = Api::anonymous(&self.stack).post("/devices", &phone).await;
+            text(&registered.body["device"]["device_id"])
+        });
+        join_all(phones).await
+    }
+
+    /// Calls an action without a body for each device.
+    async fn act_on_all(&self, key: &str, devices: &[String], action: &str) {
+        let act = |device: &String| {
+            let path = format!("/devices/{device}/{action}");
+            async move { self.post(key, &path, json!({})).await }
+        };
+        let _done = join_all(devices.iter().map(act)).await;
     }
 
     async fn seconds(&self, seconds: u64) {
@@ -131,40 +179,89 @@ impl Simulation {
     }
 }
 
-/// How long the small workspace's e-mails take beside this many of the other's.
-async fn mail_takes(loud: usize) -> TimeDelta {
-    const MAILS: usize = 12;
-    let simulation = &Simulation::start().await;
+/// How long the small workspace's messages of a channel take beside this many of the other's.
+async fn messages_take(channel: &str, loud: usize) -> TimeDelta {
+    const MESSAGES: usize = 12;
+    let simulation = &Simulation::start(Options::default()).await;
     let [loud_key, small_key] = &simulation.keys;
     let scenario = async {
         let many = simulation.users(loud_key, "loud", loud).await;
-        let few = simulation.users(small_key, "small", MAILS).await;
+        let few = simulation.users(small_key, "small", MESSAGES).await;
         simulation.seconds(1).await;
-        simulation.invite_all(loud_key, &many).await;
+        simulation.invite_all(loud_key, &many, channel).await;
         simulation.seconds(40).await;
         let (start, before) = (simulation.time.now(), simulation.stack.messaging().outbox().len());
-        assert!(before >= loud.min(39 * EMAILS_PER_SECOND as usize), "as fast as SES allows: {before}");
-        assert!(before <= 42 * EMAILS_PER_SECOND as usize, "not faster: {before}");
-        simulation.invite_all(small_key, &few).await;
+        assert!(before >= loud.min(39 * MESSAGES_PER_SECOND), "as fast as AWS allows: {before}");
+        assert!(before <= 42 * MESSAGES_PER_SECOND, "not faster: {before}");
+        simulation.invite_all(small_key, &few, channel).await;
         let sent = || {
             let outbox = simulation.stack.messaging().outbox().into_iter();
-            outbox.filter(|item| item.to.starts_with("small")).map(|item| item.sent_at).collect()
+            let of_small = outbox.filter(|item| item.to.starts_with("small") || item.to.starts_with("+491701"));
+            of_small.map(|item| item.sent_at).collect()
         };
-        simulation.last_of(MAILS, sent).await - start
+        simulation.last_of(MESSAGES, sent).await - start
     };
     simulation.time.run(scenario).await
 }
 
 #[tokio::test]
 async fn the_mails_of_a_small_workspace_beside_a_flood_take_at_most_twice_their_time_alone() {
-    let (alone, beside) = (mail_takes(0).await, mail_takes(240).await);
+    let (alone, beside) = (messages_take("email", 0).await, messages_take("email", 240).await);
+    assert!(beside <= alone * 2, "{beside} beside it, {alone} alone");
+}
+
+#[tokio::test]
+async fn the_texts_of_a_small_workspace_beside_a_flood_take_at_most_twice_their_time_alone() {
+    let (alone, beside) = (messages_take("sms", 0).await, messages_take("sms", 240).await);
+    assert!(beside <= alone * 2, "{beside} beside it, {alone} alone");
+}
+
+/// A push takes long, so that a flood of them is small.
+fn slow_pushes(call: &Call) -> Duration {
+    if call.action == "Publish" { Duration::from_secs(2) } else { usual_latency(call) }
+}
+
+/// How long the small workspace's pushes take, alone and beside some hundred of the other's.
+async fn pushes_take() -> (TimeDelta, TimeDelta) {
+    let simulation = &Simulation::start(Options { latency: slow_pushes, ..Options::default() }).await;
+    let [loud_key, small_key] = &simulation.keys;
+    let scenario = async {
+        let many = simulation.phones(loud_key, "loud", 20).await;
+        let few = simulation.phones(small_key, "small", 3).await;
+        // Their endpoints are made.
+        simulation.seconds(30).await;
+        let pushes = |reason: &'static str| {
+            let outbox = simulation.stack.messaging().outbox().into_iter();
+            let of_reason = outbox.filter(move |item| item.text.as_ref().is_some_and(|text| text.contains(reason)));
+            of_reason.map(|item| item.sent_at).collect::<Vec<_>>()
+        };
+        let order = async |command: &str| {
+            let (start, before) = (simulation.time.now(), pushes("command.queued").len());
+            simulation.act_on_all(small_key, &few, command).await;
+            simulation.last_of(before + few.len(), || pushes("command.queued")).await - start
+        };
+        let alone = order("lock").await;
+        for _ in 0..4 {
+            simulation.act_on_all(loud_key, &many, "block").await;
+            simulation.act_on_all(loud_key, &many, "unblock").await;
+        }
+        let waiting = 8 * many.len() - pushes("blocked").len();
+        assert!(waiting > 300, "{waiting}: a flood");
+        (alone, order("wipe").await)
+    };
+    simulation.time.run(scenario).await
+}
+
+#[tokio::test]
+async fn the_pushes_of_a_small_workspace_beside_a_flood_take_at_most_twice_their_time_alone() {
+    let (alone, beside) = pushes_take().await;
     assert!(beside <= alone * 2, "{beside} beside it, {alone} alone");
 }
 
 /// How long the small workspace's deliveries to its quick webhook take beside the other's to a slow one.
 async fn webhooks_take(loud: usize) -> TimeDelta {
     const EVENTS: usize = 5;
-    let simulation = &Simulation::start().await;
+    let simulation = &Simulation::start(Options::default()).await;
     let [loud_key, small_key] = &simulation.keys;
     let scenario = async {
         for (key, url) in [(loud_key, SLOW), (small_key, QUICK)] {
@@ -196,7 +293,7 @@ async fn webhooks_of_a_small_workspace_beside_anothers_slow_ones_take_at_most_tw
 
 /// How long a run takes to end the small workspace's job over sixty users, beside the other's over this many.
 async fn job_takes(loud: usize) -> TimeDelta {
-    let simulation = &Simulation::start_with(false).await;
+    let simulation = &Simulation::start(Options { automatic: false, ..Options::default() }).await;
     let [loud_key, small_key] = &simulation.keys;
     let scenario = async {
         let _many = simulation.users(loud_key, "loud", loud).await;
@@ -222,7 +319,7 @@ async fn a_small_job_beside_another_workspaces_large_one_takes_at_most_twice_its
 
 /// How long the small workspace's job over this many users takes by the queue, beside the other's over so many.
 async fn queued_job_takes(users: usize, loud: usize, ranges: usize) -> TimeDelta {
-    let simulation = &Simulation::start_with_ranges(true, ranges).await;
+    let simulation = &Simulation::start(Options { ranges_per_job: ranges, ..Options::default() }).await;
     let [loud_key, small_key] = &simulation.keys;
     let scenario = async {
         let _many = simulation.users(loud_key, "loud", loud).await;
@@ -258,7 +355,7 @@ async fn eight_ranges_are_worked_on_side_by_side() {
 
 /// How long a run takes to remove this many deleted users.
 async fn purge_takes(users: usize) -> TimeDelta {
-    let simulation = &Simulation::start_with(false).await;
+    let simulation = &Simulation::start(Options { automatic: false, ..Options::default() }).await;
     let key = &simulation.keys[1];
     let scenario = async {
         for user in simulation.users(key, "gone", users).await {
