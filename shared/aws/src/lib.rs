@@ -30,7 +30,7 @@ pub use mail::{Email, MailError, Mailer, Picture};
 pub use push::{PushError, Pusher, Wake};
 pub use sms::{SmsError, Texter};
 pub use store::{
-    ClaimedBySource, DeviceDetails, DeviceFilter, DueRow, EventFilter, Found, LeaseOutcome, Login, Restored,
+    ClaimedBySource, DeviceDetails, DeviceFilter, DueRow, EventFilter, Found, LeaseOutcome, ListBasis, Login, Restored,
     StagedRowsOf, StoredRow, StoredRows, Times, UserFilter, UserWithDevices, UsernameClaims,
 };
 pub use table::{Table, TableNames};
