@@ -12,7 +12,8 @@ use futures::future::try_join_all;
 use crate::commit::{COUNT, COUNTED, Commit};
 use crate::item::{Item, RowKey};
 use crate::list::{Range, Source, last_with};
-use crate::store::derived::{MAX_ATTEMPTS, shard_of};
+use crate::retry::retry_on_conflict;
+use crate::store::derived::shard_of;
 use crate::table::{BatchResult, Table};
 
 /// Number of partitions of a workspace's counts.
@@ -257,22 +258,17 @@ impl Table {
 
     async fn count_each(&self, events: &[&EventRow], new_id: &impl Fn() -> EventId) -> Result<(), Error> {
         for event in events {
-            let mut attempt = 0;
-            while self.is_uncounted(event).await? {
-                match self.commit(counted(&[event], new_id())).await {
-                    Err(Error::Conflict) if attempt < MAX_ATTEMPTS => self.backoff(attempt).await,
-                    Err(Error::Conflict) => return Err(Error::unavailable("the table", "events are being counted")),
-                    outcome => drop(outcome?),
-                }
-                attempt += 1;
-            }
+            retry_on_conflict(self, || self.count_if_uncounted(event, new_id())).await?;
         }
         Ok(())
     }
 
-    async fn is_uncounted(&self, event: &EventRow) -> Result<bool, Error> {
+    async fn count_if_uncounted(&self, event: &EventRow, id: EventId) -> Result<(), Error> {
         let found = self.get_many([event.key.clone()]).await?;
-        Ok(found.item(&event.key).is_some_and(|row| !row.contains_key(COUNTED)))
+        match found.item(&event.key) {
+            Some(row) if !row.contains_key(COUNTED) => self.commit(counted(&[event], id)).await.map(drop),
+            _ => Ok(()),
+        }
     }
 }
 
