@@ -246,28 +246,18 @@ impl Table {
         outcomes.collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
 
-    /// What things are derived from, each row read once. A user is read after the shadows of their devices, so that a
-    /// device that was derived from the user's name of before is a conflict.
+    /// What things are derived from, and their shadows, each row read once.
     async fn rows_to_derive(&self, things: &BTreeSet<(WorkspaceId, Thing)>) -> Result<BatchResult, Error> {
-        let keys = things.iter().flat_map(|(workspace, thing)| {
-            let main = Some(thing.key(*workspace)).filter(|_| thing.kind() != ThingKind::User);
-            main.into_iter().chain([thing.shadow_key(*workspace)])
-        });
-        let mut found = self.get_many(keys).await?;
-        let user = |(workspace, thing): &(WorkspaceId, Thing)| match thing {
-            Thing::Device(_) => {
-                let device = found.row::<Device>(&thing.key(*workspace)).ok()??;
-                Some(user_key(*workspace, device.user_id))
-            }
-            Thing::User(id) => Some(user_key(*workspace, *id)),
+        let own = things.iter().flat_map(|(workspace, thing)| [thing.key(*workspace), thing.shadow_key(*workspace)]);
+        let mut found = self.get_many(own).await?;
+        let related = |(workspace, thing): &(WorkspaceId, Thing)| match thing {
+            Thing::Device(_) => found.row(&thing.key(*workspace)).ok().flatten().map(|device| vec![owner_key(&device)]),
+            Thing::User(_) => found.row(&thing.key(*workspace)).ok().flatten().map(|user| offer_keys(&user)),
             Thing::Job(_) => None,
         };
-        let users: BTreeSet<RowKey> = things.iter().filter_map(user).collect();
-        found.add(self.get_many(users).await?);
-        let of_users = things.iter().filter(|(_, thing)| thing.kind() == ThingKind::User);
-        let users = of_users.filter_map(|(workspace, thing)| found.row::<User>(&thing.key(*workspace)).ok()?);
-        let offers: Vec<RowKey> = users.flat_map(|user| offer_keys(&user)).flatten().collect();
-        found.add(self.get_many(offers).await?);
+        let related: BTreeSet<RowKey> = things.iter().filter_map(related).flatten().collect();
+        let others: Vec<RowKey> = related.into_iter().filter(|key| found.item(key).is_none()).collect();
+        found.add(self.get_many(others).await?);
         Ok(found)
     }
 
@@ -290,21 +280,27 @@ impl Table {
     }
 }
 
+/// The key of a device's user.
+fn owner_key(device: &Device) -> RowKey {
+    user_key(device.workspace_id, device.user_id)
+}
+
 /// The keys of a user's latest invitation and deployment.
-fn offer_keys(user: &User) -> [Option<RowKey>; 2] {
-    let key = |id| offer_key(user.workspace_id, user.user_id, id);
-    [user.invitation_id.map(key), user.client.deployment_id.map(key)]
+fn offer_keys(user: &User) -> Vec<RowKey> {
+    let ids = [user.invitation_id, user.client.deployment_id];
+    ids.into_iter().flatten().map(|id| offer_key(user.workspace_id, user.user_id, id)).collect()
 }
 
 fn derived_of_device(device: &Device, found: &BatchResult) -> Result<Derived, Error> {
-    let user = found.row::<User>(&user_key(device.workspace_id, device.user_id))?;
+    let user = found.row::<User>(&owner_key(device))?;
     Ok(Derived::of_device(device, user.map(|user| user.name()).as_deref()))
 }
 
 fn derived_of_user(user: &User, found: &BatchResult) -> Result<Derived, Error> {
-    let offer = |key: Option<RowKey>| key.map_or(Ok(None), |key| found.row(&key));
-    let [invitation, deployment] = offer_keys(user);
-    Ok(Derived::of_user(user, &LatestOffers { invitation: offer(invitation)?, deployment: offer(deployment)? }))
+    let offer = |id| found.row(&offer_key(user.workspace_id, user.user_id, id));
+    let invitation = user.invitation_id.map_or(Ok(None), offer)?;
+    let deployment = user.client.deployment_id.map_or(Ok(None), offer)?;
+    Ok(Derived::of_user(user, &LatestOffers { invitation, deployment }))
 }
 
 /// A thing's shadow as it is, and as it is to be.
