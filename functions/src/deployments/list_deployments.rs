@@ -8,7 +8,7 @@ use crate::description::OperationDoc;
 use crate::paging::Paging;
 use crate::profiles::default_profile;
 use crate::state::AppState;
-use crate::users::list_users::UserListing;
+use crate::users::list_users;
 use crate::views;
 
 /// OpenAPI documentation of the operation.
@@ -19,7 +19,7 @@ pub fn doc() -> OperationDoc {
             "Users, newest first, those that `search` finds, or by `sort`, each with the profile that applies to them and \
              their newest deployment. Deleted users are not listed.",
         )
-        .lists::<views::DeployedUser>(|fields| drop(UserListing::read(fields)))
+        .lists::<views::DeployedUser>(|fields| drop(list_users::read_sorted(fields)))
         .refuses([DomainError::SortNotAvailable])
 }
 
@@ -30,8 +30,9 @@ pub fn doc() -> OperationDoc {
 /// Every invalid field of the query; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, listing) = Paging::read(&request, UserListing::read)?;
-    let mut page = listing.page(table, &request, paging.limit, paging.start.clone()).await?;
+    let (paging, filter) = Paging::read(&request, list_users::read_sorted)?;
+    let (limit, start) = (paging.limit, paging.start.clone());
+    let mut page = table.list_users(request.workspace(), &filter, limit, start, request.now()).await?;
     page.items.retain(|person| person.user.deleted.is_none());
     let users: Vec<&User> = page.items.iter().map(|person| &person.user).collect();
     let deployments = table.deployments(&users).await?;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use aws::{DeviceFilter, Page, Position, Table};
+use aws::{DeviceFilter, ListBasis};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::listing::{DeviceSort, Sort};
+use domain::listing::Sort;
 use domain::models::device::{Device, MODEL_NAME, VERSION};
 use domain::search::Query;
 use domain::{DeviceId, UserId};
@@ -22,7 +22,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("List devices")
         .detail("Newest first, those that `search` finds, or by `sort`; last logins are sorted by day. Deleted devices are listed \
              until they are purged.")
-        .lists::<views::DeviceListItem>(|fields| drop(DeviceListing::read(fields)))
+        .lists::<views::DeviceListItem>(|fields| drop(read_sorted(fields)))
         .refuses([DomainError::SortNotAvailable])
 }
 
@@ -33,46 +33,27 @@ pub fn doc() -> OperationDoc {
 /// Every invalid field of the query; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, listing) = Paging::read(&request, DeviceListing::read)?;
-    let page = listing.page(table, &request, paging.limit, paging.start.clone()).await?;
-    let paging = paging.with_total(table.count_devices(request.workspace(), &listing.filter).await?);
+    let (paging, filter) = Paging::read(&request, read_sorted)?;
+    let ListBasis { workspace, derived, total } = table.basis_of_devices(request.workspace(), &filter).await?;
+    let workspace = workspace.ok_or(DomainError::NotFound("workspace"))?;
+    let filter = DeviceFilter { derived, ..filter };
+    let (limit, start) = (paging.limit, paging.start.clone());
+    let page = table.list_devices(request.workspace(), &filter, limit, start, request.now()).await?;
     let names = table.user_names(request.workspace(), &page.items).await?;
     let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
     let attachments = table.attachments_to_show(request.workspace(), &devices).await?;
-    let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     let view = |device: &Device| {
         let name = names.get(&device.user_id).cloned();
         let known = attachments.get(&device.device_id);
         views::DeviceListItem::new(device, known, name, &workspace.settings, request.now())
     };
-    paging.reply_named(table, request.workspace(), &page, view).await
+    paging.with_total(total).reply_named(table, request.workspace(), &page, view).await
 }
 
-/// What a list of devices shows, and in what order.
-pub(crate) struct DeviceListing {
-    pub filter: DeviceFilter,
-    pub sort: Option<Sort<DeviceSort>>,
-}
-
-impl DeviceListing {
-    pub fn read(fields: &mut Fields) -> Self {
-        Self { filter: read(fields), sort: Sort::read(fields) }
-    }
-
-    /// A page of the list.
-    pub async fn page(
-        &self,
-        table: &Table,
-        request: &AuthorizedRequest,
-        limit: usize,
-        start: Option<Position>,
-    ) -> Result<Page<Device>, Error> {
-        let (workspace, now) = (request.workspace(), request.now());
-        match self.sort {
-            Some(sort) => table.sorted_devices(workspace, &self.filter, sort, limit, start, now).await,
-            None => table.list_devices(workspace, &self.filter, limit, start, now).await,
-        }
-    }
+/// Reads the filters and the order of the list.
+pub(crate) fn read_sorted(fields: &mut Fields) -> DeviceFilter {
+    let filter = read(fields);
+    DeviceFilter { sort: Sort::read(fields), ..filter }
 }
 
 /// Reads the filters of the list, which bulk calls also use.
@@ -95,6 +76,7 @@ pub(crate) fn read(fields: &mut Fields) -> DeviceFilter {
         created: times(fields, "created_since", "created_before"),
         last_login: times(fields, "last_login_since", "last_login_before"),
         search: Query::read(fields),
-        complete: false,
+        sort: None,
+        derived: None,
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
 use crate::description::OperationDoc;
-use crate::devices::list_devices::DeviceListing;
+use crate::devices::list_devices;
 use crate::state::AppState;
 use crate::views;
 
@@ -51,7 +51,7 @@ static DEVICES: ExportKind = ExportKind {
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    super::doc("Export devices", &DEVICES, |fields| drop(DeviceListing::read(fields)))
+    super::doc("Export devices", &DEVICES, |fields| drop(list_devices::read_sorted(fields)))
 }
 
 /// Replies with a part of the devices: those of `ids` that exist, in their order; else those that match the list's
@@ -61,7 +61,8 @@ pub fn doc() -> OperationDoc {
 /// Every invalid query parameter; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = ExportRequest::read(&request, &DEVICES, |id| DeviceId::parse(id).is_some(), DeviceListing::read)?;
+    let wanted =
+        ExportRequest::read(&request, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read_sorted)?;
     if let Some(ids) = wanted.ids(DeviceId::parse) {
         let found = table.devices_to_show(request.workspace(), &ids.iter().copied().collect()).await?;
         let by_id = |id: &DeviceId| found.iter().find(|device| device.device_id == *id).cloned();
@@ -69,9 +70,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         return wanted.named(table, &request, &shown(table, &request, &devices).await?).await;
     }
     let page = |limit, start| {
-        let (request, listing) = (&request, &wanted.filter);
+        let (request, filter) = (&request, &wanted.filter);
         async move {
-            let page = listing.page(table, request, limit, start).await?;
+            let page = table.list_devices(request.workspace(), filter, limit, start, request.now()).await?;
             Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, unreadable: page.unreadable })
         }
     };

@@ -15,7 +15,7 @@ use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
 use crate::description::OperationDoc;
 use crate::state::AppState;
-use crate::users::list_users::{self, UserListing};
+use crate::users::list_users;
 
 static USERS: ExportKind = ExportKind {
     name: "users",
@@ -72,7 +72,7 @@ static USERS: ExportKind = ExportKind {
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    super::doc("Export users", &USERS, |fields| drop(UserListing::read(fields)))
+    super::doc("Export users", &USERS, |fields| drop(list_users::read_sorted(fields)))
 }
 
 /// Replies with a part of the users: those of `ids` that exist, in their order; else those that match the list's
@@ -82,15 +82,15 @@ pub fn doc() -> OperationDoc {
 /// Every invalid query parameter; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = ExportRequest::read(&request, &USERS, |id| UserId::parse(id).is_some(), UserListing::read)?;
+    let wanted = ExportRequest::read(&request, &USERS, |id| UserId::parse(id).is_some(), list_users::read_sorted)?;
     if let Some(ids) = wanted.ids(UserId::parse) {
         let people = named(table, &request, &ids).await?;
         return wanted.named(table, &request, &shown(table, &request, &people).await?).await;
     }
     let page = |limit, start| {
-        let (request, listing) = (&request, &wanted.filter);
+        let (request, filter) = (&request, &wanted.filter);
         async move {
-            let page = listing.page(table, request, limit, start).await?;
+            let page = table.list_users(request.workspace(), filter, limit, start, request.now()).await?;
             Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, unreadable: page.unreadable })
         }
     };

@@ -88,7 +88,8 @@ pub(crate) async fn apply(
 
 /// True if the rule applies to a device.
 async fn finds(table: &Table, id: WorkspaceId, rule: &SilentRule, now: Time) -> Result<bool, Error> {
-    let page = table.list_devices(id, &DeviceFilter { complete: true, ..silent(rule, now) }, 1, None, now).await?;
+    let page =
+        table.list_devices(id, &DeviceFilter { derived: Some(false), ..silent(rule, now) }, 1, None, now).await?;
     Ok(!page.items.is_empty() || page.next.is_some())
 }
 

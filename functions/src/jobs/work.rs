@@ -438,12 +438,12 @@ pub(crate) async fn next_page(run: &JobRun<'_>, job: &Job, cursor: &str, limit: 
     let (table, workspace, now) = (run.table, job.workspace_id, run.now());
     let (ids, next, unreadable) = match job.kind {
         JobKind::Users => {
-            let filter = UserFilter { complete: true, ..list_users::read(&mut fields) };
+            let filter = UserFilter { derived: Some(false), ..list_users::read(&mut fields) };
             let page = table.list_users(workspace, &filter, limit, start, now).await?;
             (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next, page.unreadable)
         }
         JobKind::Devices => {
-            let filter = DeviceFilter { complete: true, ..list_devices::read(&mut fields) };
+            let filter = DeviceFilter { derived: Some(false), ..list_devices::read(&mut fields) };
             let page = table.list_devices(workspace, &filter, limit, start, now).await?;
             (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.unreadable)
         }

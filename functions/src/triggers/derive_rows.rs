@@ -24,7 +24,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let (table, run) = (state.table()?, &run);
     let events = new_events(run);
     let first_records = first_records(table, &events).await?;
-    let outcomes = table.derive_all(first_records.keys().copied(), || run.id_source.event_id()).await;
+    let outcomes = table.derive_all(first_records.keys().copied().collect(), || run.id_source.event_id()).await;
     let mut failed = BTreeSet::<String>::new();
     for (thing, error) in outcomes.into_iter().filter_map(|(thing, outcome)| Some((thing, outcome.err()?))) {
         tracing::warn!(operation = run.operation, error = %Chain(&error), "derived rows were not written");

@@ -65,7 +65,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
 async fn derive(table: &Table, run: &Run, rows: &[StoredRow]) -> Result<usize, Error> {
     let new_id = || run.id_source.event_id();
     let mut written = 0;
-    for (_, outcome) in table.derive_all(rows.iter().filter_map(StoredRow::thing), new_id).await {
+    for (_, outcome) in table.derive_all(rows.iter().filter_map(StoredRow::thing).collect(), new_id).await {
         written += usize::from(outcome?);
     }
     let events: Vec<EventRow> = rows.iter().filter_map(StoredRow::uncounted_event).collect();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use aws::{Page, Position, Table, UserFilter, UserWithDevices};
+use aws::{ListBasis, Table, UserFilter, UserWithDevices};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::listing::{Sort, UserSort};
+use domain::listing::Sort;
 use domain::models::usage::{Usage, UsageScope, month};
 use domain::search::Query;
 use domain::text::SERVICE_LEVEL;
@@ -23,7 +23,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("List users")
         .detail("Newest first, those that `search` finds, or by `sort`, each with this month's usage. When they were last seen is \
              sorted by day.")
-        .lists::<views::UserListItem>(|fields| drop(UserListing::read(fields)))
+        .lists::<views::UserListItem>(|fields| drop(read_sorted(fields)))
         .refuses([DomainError::SortNotAvailable])
 }
 
@@ -34,9 +34,11 @@ pub fn doc() -> OperationDoc {
 /// Every invalid field of the query; `CursorInvalid`, `SortNotAvailable`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, listing) = Paging::read(&request, UserListing::read)?;
-    let page = listing.page(table, &request, paging.limit, paging.start.clone()).await?;
-    let paging = paging.with_total(table.count_users(request.workspace(), &listing.filter).await?);
+    let (paging, filter) = Paging::read(&request, read_sorted)?;
+    let ListBasis { derived, total, .. } = table.basis_of_users(request.workspace(), &filter).await?;
+    let filter = UserFilter { derived, ..filter };
+    let (limit, start) = (paging.limit, paging.start.clone());
+    let page = table.list_users(request.workspace(), &filter, limit, start, request.now()).await?;
     let of: Vec<UsageScope> = page.items.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
     let used = table.usage_to_show(request.workspace(), &of, &month(request.now())).await?;
     let names = profile_names(table, &request, &page.items).await?;
@@ -44,7 +46,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let used = used.iter().find(|row| row.of == UsageScope::User(person.user.user_id));
         shown(person, used, &names, &request)
     };
-    paging.reply_named(table, request.workspace(), &page, view).await
+    paging.with_total(total).reply_named(table, request.workspace(), &page, view).await
 }
 
 /// Names of the profiles assigned to these users.
@@ -68,31 +70,10 @@ pub(crate) fn shown(
     views::UserListItem::new(person, profile, used, request.now())
 }
 
-/// What a list of users shows, and in what order.
-pub(crate) struct UserListing {
-    pub filter: UserFilter,
-    pub sort: Option<Sort<UserSort>>,
-}
-
-impl UserListing {
-    pub fn read(fields: &mut Fields) -> Self {
-        Self { filter: read(fields), sort: Sort::read(fields) }
-    }
-
-    /// A page of the list.
-    pub async fn page(
-        &self,
-        table: &Table,
-        request: &AuthorizedRequest,
-        limit: usize,
-        start: Option<Position>,
-    ) -> Result<Page<UserWithDevices>, Error> {
-        let (workspace, now) = (request.workspace(), request.now());
-        match self.sort {
-            Some(sort) => table.sorted_users(workspace, &self.filter, sort, limit, start, now).await,
-            None => table.list_users(workspace, &self.filter, limit, start, now).await,
-        }
-    }
+/// Reads the filters and the order of the list.
+pub(crate) fn read_sorted(fields: &mut Fields) -> UserFilter {
+    let filter = read(fields);
+    UserFilter { sort: Sort::read(fields), ..filter }
 }
 
 /// Reads the filters of the list, which bulk calls also use.
@@ -110,6 +91,7 @@ pub(crate) fn read(fields: &mut Fields) -> UserFilter {
         source_id: fields.id("source_id", SourceId::parse),
         force_pending: fields.boolean("force_pending"),
         search: Query::read(fields),
-        complete: false,
+        sort: None,
+        derived: None,
     }
 }

@@ -11,6 +11,7 @@ mod item;
 mod list;
 mod mail;
 mod push;
+mod retry;
 mod roots;
 mod sms;
 pub mod store;
@@ -28,9 +29,10 @@ pub use item::{INDEXED, Read, Row, RowKey, from_json, to_json};
 pub use list::{Page, Position};
 pub use mail::{Email, MailError, Mailer, Picture};
 pub use push::{PushError, Pusher, Wake};
+pub use retry::retry_on_conflict;
 pub use sms::{SmsError, Texter};
 pub use store::{
-    ClaimedBySource, DeviceDetails, DeviceFilter, DueRow, EventFilter, Found, LeaseOutcome, Login, Restored,
+    ClaimedBySource, DeviceDetails, DeviceFilter, DueRow, EventFilter, Found, LeaseOutcome, ListBasis, Login, Restored,
     StagedRowsOf, StoredRow, StoredRows, Times, UserFilter, UserWithDevices, UsernameClaims,
 };
 pub use table::{Table, TableNames};

@@ -121,7 +121,7 @@ pub use due::DueRow;
 pub use events::EventFilter;
 pub use found::Found;
 pub use leases::LeaseOutcome;
-pub use lists::Times;
+pub use lists::{ListBasis, Times};
 pub use reindex::{Restored, StoredRow, StoredRows};
 pub use sources::ClaimedBySource;
 pub use staging::StagedRowsOf;

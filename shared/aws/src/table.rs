@@ -183,6 +183,11 @@ impl BatchResult {
         self.0.extend(items.filter_map(|item| Some((RowKey::of(&item)?, item))));
     }
 
+    /// Adds the rows of another batch.
+    pub fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Adds the attributes of second rows to those of the main rows that were found.
     fn add_second_rows(&mut self) {
         let second: Vec<RowKey> = self.0.keys().filter(|key| details::main_key(key).is_some()).cloned().collect();

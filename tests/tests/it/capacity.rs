@@ -22,6 +22,7 @@ use domain::states::CommandState;
 use domain::{CommandId, DeviceId, EventId, InvitationId, ProfileId, Time, UserId, WorkspaceId};
 use http::Method;
 use serde_json::{Value, json};
+use testkit::loads::LoadMeter;
 use testkit::oidc::{self, Oidc};
 use testkit::wire::{Consumed, Meter};
 use testkit::{Bench, Setup, Tenant, rows};
@@ -447,6 +448,58 @@ async fn what_a_filter_leaves_is_sorted_up_to_2000() {
 async fn a_page_and_a_search_cost_the_same_with_200_users_and_with_20000() {
     for (page, costs) in costs_with(&[200, 20_000]).await {
         assert_eq!(costs[0], costs[1], "{page}");
+    }
+}
+
+/// A system whose loads are recorded, with a tenant.
+async fn loaded() -> (Bench, Tenant, LoadMeter) {
+    let meter = LoadMeter::new();
+    let bench = Setup::new().with(meter.adjust()).start().await;
+    meter.watch(&bench, &[rows::MAIN, rows::SECRETS]);
+    let tenant = bench.tenant("Loads").await;
+    (bench, tenant, meter)
+}
+
+/// What an operation has read of a partition since the last reading.
+fn reads(meter: &LoadMeter, operation: &str, partition: &str) -> f64 {
+    let loads = meter.read().loads.into_iter();
+    loads.filter(|load| load.operation == operation && load.partition == partition).map(|load| load.reads).sum()
+}
+
+#[tokio::test]
+async fn a_page_of_a_list_reads_its_workspace_at_most_once() {
+    let (bench, tenant, meter) = loaded().await;
+    let (_device, _credential) = bench.phone(&tenant, "ada").await;
+    bench.drain().await;
+    for (operation, path, wanted) in [
+        ("list-devices", "/devices?limit=1", 1.0),
+        ("list-devices", "/devices?platform=ios", 1.0),
+        ("list-devices", "/devices?platform=ios&os_version=26.1", 1.0),
+        ("list-devices", "/devices?platform=ios&sort=user_name", 1.0),
+        ("list-devices", "/devices?search=ada", 1.0),
+        ("list-users", "/users", 1.0),
+        ("list-users", "/users?status=inactive", 1.0),
+        ("list-users", "/users?network_indicator=red&status=inactive&sort=name", 1.0),
+        ("list-users", "/users?search=ada", 0.0),
+    ] {
+        let _earlier = meter.read();
+        let _page = bench.get(path, &tenant.key).await.expect(200);
+        assert_eq!(reads(&meter, operation, &format!("WORKSPACE#{}", tenant.workspace_id)), wanted, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn derived_rows_of_a_user_with_one_phone_and_with_three_are_written_after_the_same_reads_of_the_user() {
+    let (bench, tenant, meter) = loaded().await;
+    for (name, phones) in [("ada", 1), ("bea", 3)] {
+        let (user, _phones) = bench.user_with_phones(&tenant, name, phones).await;
+        bench.drain().await;
+        let _earlier = meter.read();
+        let _renamed =
+            bench.patch(&format!("/users/{user}"), &tenant.key, json!({"first_name": "Eve"})).await.expect(200);
+        bench.drain().await;
+        let partition = format!("USER#{}#{user}", tenant.workspace_id);
+        assert_eq!(reads(&meter, "derive-rows", &partition), 3.0, "the user, the shadow and the invitation of {name}");
     }
 }
 

@@ -12,8 +12,9 @@ use futures::future::try_join_all;
 use crate::commit::{COUNT, COUNTED, Commit};
 use crate::item::{Item, RowKey};
 use crate::list::{Range, Source, last_with};
-use crate::store::derived::{MAX_ATTEMPTS, shard_of};
-use crate::table::Table;
+use crate::retry::retry_on_conflict;
+use crate::store::derived::shard_of;
+use crate::table::{BatchResult, Table};
 
 /// Number of partitions of a workspace's counts.
 pub const COUNT_SHARDS: u8 = 16;
@@ -35,14 +36,6 @@ pub(crate) struct Counted<'a> {
     pub value: &'a str,
     /// True for deleted things.
     pub deleted: bool,
-}
-
-/// The keys of the counts of a value: those of things that are not deleted, and those of deleted ones.
-fn keys_of(workspace: WorkspaceId, kind: ThingKind, (name, value): &(&str, &str)) -> [Vec<RowKey>; 2] {
-    [false, true].map(|deleted| {
-        let of = Counted { kind, name, value, deleted };
-        (0..COUNT_SHARDS).map(|shard| of.key(workspace, shard)).collect()
-    })
 }
 
 /// What counts say of things that are not deleted, and of those that are.
@@ -93,6 +86,23 @@ impl CountedFilter {
     /// The counts of a filter by these values: there are some if there is at most one value.
     pub fn of(mut values: Vec<(Facet, String)>, deleted: Option<bool>) -> Option<Self> {
         (values.len() <= 1).then(|| Self { value: values.pop(), deleted })
+    }
+
+    /// The counts of all things with a value of a facet.
+    pub fn of_value((facet, value): &(Facet, String)) -> Self {
+        Self { value: Some((*facet, value.clone())), deleted: None }
+    }
+
+    /// The keys of its counts, whose sum is the number of things.
+    pub fn keys(&self, workspace: WorkspaceId, kind: ThingKind) -> Vec<RowKey> {
+        let all = (Amount::Things.as_str(), "");
+        let (name, value) = self.value.as_ref().map_or(all, |(facet, value)| (facet.as_str(), value.as_str()));
+        let states = [false, true].into_iter().filter(|deleted| self.deleted.is_none_or(|wanted| wanted == *deleted));
+        let of_state = |deleted| {
+            let of = Counted { kind, name, value, deleted };
+            (0..COUNT_SHARDS).map(move |shard| of.key(workspace, shard))
+        };
+        states.flat_map(of_state).collect()
     }
 }
 
@@ -146,46 +156,16 @@ impl Counts {
 }
 
 impl Table {
-    /// How many things have each of these values of facets or amounts, which have names, in their order.
-    pub async fn count_values(
+    /// The number of things that each of these counts, in their order.
+    pub(crate) async fn count_each_of(
         &self,
         workspace: WorkspaceId,
         kind: ThingKind,
-        values: &[(&str, &str)],
-    ) -> Result<Vec<Count>, Error> {
-        let keys: Vec<[Vec<RowKey>; 2]> = values.iter().map(|of| keys_of(workspace, kind, of)).collect();
-        let found = self.get_many(keys.iter().flatten().flatten().cloned()).await?;
-        let count = |of: &[Vec<RowKey>; 2]| {
-            let [kept, deleted] =
-                of.each_ref().map(|keys| keys.iter().filter_map(|key| found.item(key)).map(number_of).sum::<i64>());
-            let whole = |number: i64| u64::try_from(number).unwrap_or(0);
-            Count { kept: whole(kept), deleted: whole(deleted) }
-        };
-        Ok(keys.iter().map(count).collect())
-    }
-
-    /// How many things match a filter; `None` if they are not counted.
-    pub(crate) async fn count_matching(
-        &self,
-        workspace: WorkspaceId,
-        kind: ThingKind,
-        filter: Option<CountedFilter>,
-    ) -> Result<Option<u64>, Error> {
-        let Some(CountedFilter { value, deleted }) = filter else {
-            return Ok(None);
-        };
-        if !self.is_derived(workspace).await? {
-            return Ok(None);
-        }
-        let all = (Amount::Things.as_str(), "");
-        let counted = value.as_ref().map_or(all, |(facet, value)| (facet.as_str(), value.as_str()));
-        let counts = self.count_values(workspace, kind, &[counted]).await?;
-        let matching = |count: Count| match deleted {
-            None => count.total(),
-            Some(true) => count.deleted,
-            Some(false) => count.kept,
-        };
-        Ok(Some(counts.into_iter().map(matching).sum()))
+        counted: impl Iterator<Item = CountedFilter>,
+    ) -> Result<Vec<u64>, Error> {
+        let keys: Vec<Vec<RowKey>> = counted.map(|counted| counted.keys(workspace, kind)).collect();
+        let found = self.get_many(keys.iter().flatten().cloned()).await?;
+        Ok(keys.iter().map(|keys| sum_of(&found, keys)).collect())
     }
 
     /// The counts of a workspace, but for those of pairs of facets: of its things, and of the events since a day.
@@ -222,6 +202,12 @@ const PAIRS: &str = "status_";
 
 /// Rows per query of counts.
 const COUNTS_AT_ONCE: usize = 1_000;
+
+/// The sum of counts that were read.
+pub(crate) fn sum_of(found: &BatchResult, keys: &[RowKey]) -> u64 {
+    let sum: i64 = keys.iter().filter_map(|key| found.item(key)).map(number_of).sum();
+    u64::try_from(sum).unwrap_or(0)
+}
 
 /// The number of a row of counts.
 fn number_of(row: &Item) -> i64 {
@@ -272,22 +258,17 @@ impl Table {
 
     async fn count_each(&self, events: &[&EventRow], new_id: &impl Fn() -> EventId) -> Result<(), Error> {
         for event in events {
-            let mut attempt = 0;
-            while self.is_uncounted(event).await? {
-                match self.commit(counted(&[event], new_id())).await {
-                    Err(Error::Conflict) if attempt < MAX_ATTEMPTS => self.backoff(attempt).await,
-                    Err(Error::Conflict) => return Err(Error::unavailable("the table", "events are being counted")),
-                    outcome => drop(outcome?),
-                }
-                attempt += 1;
-            }
+            retry_on_conflict(self, || self.count_if_uncounted(event, new_id())).await?;
         }
         Ok(())
     }
 
-    async fn is_uncounted(&self, event: &EventRow) -> Result<bool, Error> {
+    async fn count_if_uncounted(&self, event: &EventRow, id: EventId) -> Result<(), Error> {
         let found = self.get_many([event.key.clone()]).await?;
-        Ok(found.item(&event.key).is_some_and(|row| !row.contains_key(COUNTED)))
+        match found.item(&event.key) {
+            Some(row) if !row.contains_key(COUNTED) => self.commit(counted(&[event], id)).await.map(drop),
+            _ => Ok(()),
+        }
     }
 }
 

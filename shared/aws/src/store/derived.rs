@@ -22,12 +22,13 @@ use uuid::Uuid;
 
 use crate::commit::Commit;
 use crate::item::{Row, RowKey, keeps_stored_row, log_unreadable};
+use crate::retry::retry_on_conflict;
 use crate::store::counts::{COUNT_SHARDS, Counted};
 use crate::store::devices::device_key;
 use crate::store::jobs::job_key;
 use crate::store::offers::offer_key;
 use crate::store::users::user_key;
-use crate::table::Table;
+use crate::table::{BatchResult, Table};
 
 /// Number of partitions of the rows of a facet's value, and of those of an order.
 pub const SHARDS: u8 = 4;
@@ -37,9 +38,6 @@ pub const SHADOW: &str = "DERIVED";
 
 /// Groups of things that are derived side by side.
 const AT_ONCE: usize = 16;
-
-/// The most attempts for a thing that keeps changing.
-pub(crate) const MAX_ATTEMPTS: u32 = 12;
 
 /// A thing with derived rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,41 +205,40 @@ impl Table {
         thing: Thing,
         new_id: impl Fn() -> EventId,
     ) -> Result<bool, Error> {
-        for attempt in 0..MAX_ATTEMPTS {
-            let state = match self.derived_state(workspace, thing).await {
-                Err(Error::Internal { .. }) => {
-                    log_unreadable(&thing.key(workspace));
-                    return Ok(false);
-                }
-                state => state?,
-            };
-            let Some(commit) = state.commit(workspace, thing, new_id()) else {
-                return Ok(false);
-            };
-            match self.commit(commit).await {
-                Err(Error::Conflict) => self.backoff(attempt).await,
-                outcome => return outcome.map(|_| true),
-            }
-        }
-        Err(Error::unavailable("the table", "concurrent changes of the same derived rows"))
+        let attempt = async |id| {
+            let found = self.rows_to_derive(&BTreeSet::from([(workspace, thing)])).await?;
+            self.derive_from(&found, workspace, thing, id).await
+        };
+        retry_on_conflict(self, || attempt(new_id())).await
     }
 
     /// Brings the derived rows of things up to date, side by side, but one after the other where they have counts in
-    /// common, since they would collide. Returns for each thing whether something was written.
+    /// common, since they would collide. What they are derived from is read once for all. Returns for each thing whether
+    /// something was written.
     pub async fn derive_all(
         &self,
-        things: impl IntoIterator<Item = (WorkspaceId, Thing)>,
+        things: BTreeSet<(WorkspaceId, Thing)>,
         new_id: impl Fn() -> EventId + Sync,
     ) -> Vec<((WorkspaceId, Thing), Result<bool, Error>)> {
-        let mut groups = BTreeMap::<(WorkspaceId, u8), BTreeSet<Thing>>::new();
-        for (workspace, thing) in things {
-            groups.entry((workspace, shard_of(thing.id(), COUNT_SHARDS))).or_default().insert(thing);
-        }
+        // If one cannot be read, it does not hold up the others: then each is read by itself.
+        let found = &self.rows_to_derive(&things).await.ok();
         let new_id = &new_id;
-        let one_by_one = |((workspace, _), things): ((WorkspaceId, u8), BTreeSet<Thing>)| async move {
+        let mut groups = BTreeMap::<(WorkspaceId, u8), Vec<Thing>>::new();
+        for (workspace, thing) in things {
+            groups.entry((workspace, shard_of(thing.id(), COUNT_SHARDS))).or_default().push(thing);
+        }
+        let one_by_one = |((workspace, _), things): ((WorkspaceId, u8), Vec<Thing>)| async move {
             let mut outcomes = Vec::with_capacity(things.len());
             for thing in things {
-                outcomes.push(((workspace, thing), self.derive(workspace, thing, new_id).await));
+                let first = match found {
+                    Some(found) => self.derive_from(found, workspace, thing, new_id()).await,
+                    None => Err(Error::Conflict),
+                };
+                let outcome = match first {
+                    Err(Error::Conflict) => self.derive(workspace, thing, new_id).await,
+                    outcome => outcome,
+                };
+                outcomes.push(((workspace, thing), outcome));
             }
             outcomes
         };
@@ -249,38 +246,61 @@ impl Table {
         outcomes.collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
 
-    async fn derived_state(&self, workspace: WorkspaceId, thing: Thing) -> Result<State, Error> {
-        let (key, shadow) = (thing.key(workspace), thing.shadow_key(workspace));
-        let found = self.get_many([key.clone(), shadow.clone()]).await?;
-        let before = found.row::<Shadow>(&shadow)?;
-        let derived = match thing {
-            Thing::Device(_) => match found.row::<Device>(&key)? {
-                Some(device) => Some(self.derived_of_device(&device).await?),
-                None => None,
-            },
-            Thing::User(_) => match found.row::<User>(&key)? {
-                Some(user) => Some(self.derived_of_user(&user).await?),
-                None => None,
-            },
-            Thing::Job(_) => found.row::<Job>(&key)?.as_ref().and_then(Derived::of_job),
+    /// What things are derived from, and their shadows, each row read once.
+    async fn rows_to_derive(&self, things: &BTreeSet<(WorkspaceId, Thing)>) -> Result<BatchResult, Error> {
+        let own = things.iter().flat_map(|(workspace, thing)| [thing.key(*workspace), thing.shadow_key(*workspace)]);
+        let mut found = self.get_many(own).await?;
+        let related = |(workspace, thing): &(WorkspaceId, Thing)| match thing {
+            Thing::Device(_) => found.row(&thing.key(*workspace)).ok().flatten().map(|device| vec![owner_key(&device)]),
+            Thing::User(_) => found.row(&thing.key(*workspace)).ok().flatten().map(|user| offer_keys(&user)),
+            Thing::Job(_) => None,
         };
-        let after = derived.map(|derived| Shadow::new(key.pk, &derived, before.as_ref()));
-        Ok(State { before, after })
+        let related: BTreeSet<RowKey> = things.iter().filter_map(related).flatten().collect();
+        let others: Vec<RowKey> = related.into_iter().filter(|key| found.item(key).is_none()).collect();
+        found.add(self.get_many(others).await?);
+        Ok(found)
     }
 
-    async fn derived_of_device(&self, device: &Device) -> Result<Derived, Error> {
-        let user = self.user(device.workspace_id, device.user_id).await?;
-        Ok(Derived::of_device(device, user.map(|user| user.name()).as_deref()))
+    /// `Conflict` if a thing's shadow has changed since it was read.
+    async fn derive_from(
+        &self,
+        found: &BatchResult,
+        workspace: WorkspaceId,
+        thing: Thing,
+        id: EventId,
+    ) -> Result<bool, Error> {
+        let Ok(state) = State::of(found, workspace, thing) else {
+            log_unreadable(&thing.key(workspace));
+            return Ok(false);
+        };
+        match state.commit(workspace, thing, id) {
+            Some(commit) => self.commit(commit).await.map(|_| true),
+            None => Ok(false),
+        }
     }
+}
 
-    async fn derived_of_user(&self, user: &User) -> Result<Derived, Error> {
-        let key = |id| offer_key(user.workspace_id, user.user_id, id);
-        let (invitation, deployment) = (user.invitation_id.map(key), user.client.deployment_id.map(key));
-        let found = self.get_many([&invitation, &deployment].into_iter().flatten().cloned()).await?;
-        let offer = |key: Option<RowKey>| key.map_or(Ok(None), |key| found.row(&key));
-        let offers = LatestOffers { invitation: offer(invitation)?, deployment: offer(deployment)? };
-        Ok(Derived::of_user(user, &offers))
-    }
+/// The key of a device's user.
+fn owner_key(device: &Device) -> RowKey {
+    user_key(device.workspace_id, device.user_id)
+}
+
+/// The keys of a user's latest invitation and deployment.
+fn offer_keys(user: &User) -> Vec<RowKey> {
+    let ids = [user.invitation_id, user.client.deployment_id];
+    ids.into_iter().flatten().map(|id| offer_key(user.workspace_id, user.user_id, id)).collect()
+}
+
+fn derived_of_device(device: &Device, found: &BatchResult) -> Result<Derived, Error> {
+    let user = found.row::<User>(&owner_key(device))?;
+    Ok(Derived::of_device(device, user.map(|user| user.name()).as_deref()))
+}
+
+fn derived_of_user(user: &User, found: &BatchResult) -> Result<Derived, Error> {
+    let offer = |id| found.row(&offer_key(user.workspace_id, user.user_id, id));
+    let invitation = user.invitation_id.map_or(Ok(None), offer)?;
+    let deployment = user.client.deployment_id.map_or(Ok(None), offer)?;
+    Ok(Derived::of_user(user, &LatestOffers { invitation, deployment }))
 }
 
 /// A thing's shadow as it is, and as it is to be.
@@ -290,6 +310,19 @@ struct State {
 }
 
 impl State {
+    /// What was read of a thing.
+    fn of(found: &BatchResult, workspace: WorkspaceId, thing: Thing) -> Result<Self, Error> {
+        let key = thing.key(workspace);
+        let before = found.row::<Shadow>(&thing.shadow_key(workspace))?;
+        let derived = match thing {
+            Thing::Device(_) => found.row(&key)?.map(|device| derived_of_device(&device, found)).transpose()?,
+            Thing::User(_) => found.row(&key)?.map(|user| derived_of_user(&user, found)).transpose()?,
+            Thing::Job(_) => found.row::<Job>(&key)?.as_ref().and_then(Derived::of_job),
+        };
+        let after = derived.map(|derived| Shadow::new(key.pk, &derived, before.as_ref()));
+        Ok(Self { before, after })
+    }
+
     /// The commit of the differences; `None` if there are none.
     fn commit(self, workspace: WorkspaceId, thing: Thing, id: EventId) -> Option<Commit> {
         let Self { before, after } = self;

@@ -27,7 +27,7 @@ use crate::item::{IndexRow, Item, Read, Row, RowKey, from_item, keeps_stored_row
 use crate::list::{Page, Position, Range, Source};
 use crate::store::counts::CountedFilter;
 use crate::store::last_logins::{LOGIN_DAY, SEEN};
-use crate::store::lists::{Times, Walk, Way, Ways, all_matching, sorted_page};
+use crate::store::lists::{ListBasis, Times, Walk, Way, Ways, all_matching, sorted_page};
 use crate::store::offers::OfferRef;
 use crate::store::search::Search;
 use crate::store::{attachments, commands, due, last_logins, offers, packed, push_tokens, search, users, workspaces};
@@ -185,8 +185,11 @@ pub struct DeviceFilter {
     pub last_login: Times,
     /// Ones that a search for their user, model, nickname or identifier finds.
     pub search: Option<Query>,
-    /// True for work that must reach all who match: derived rows, which lag, are not relied on, so a page costs more.
-    pub complete: bool,
+    /// The order of the list; newest first, or as a search finds them, if not set.
+    pub sort: Option<Sort<DeviceSort>>,
+    /// Whether derived rows are relied on: [`ListBasis::derived`], which is read if not set. False for work that must
+    /// reach all who match, since they lag; a page then costs more.
+    pub derived: Option<bool>,
 }
 
 impl DeviceFilter {
@@ -278,7 +281,7 @@ impl DeviceFilter {
             };
             let walk = match index {
                 Some((index, order)) => by_index(index, order),
-                None => Walk::with(kind, workspace, facet, &value, true),
+                None => Walk::with(kind, workspace, facet, &value),
             };
             Way { walk, facet: Some((facet, value)), derived: index.is_none() }
         };
@@ -300,6 +303,11 @@ impl DeviceFilter {
                 .collect(),
             all: Walk::created(kind, workspace, &self.created, true),
         }
+    }
+
+    /// What it leaves, whatever the order and the way.
+    fn alone(&self) -> Self {
+        Self { sort: None, derived: None, ..self.clone() }
     }
 
     /// All that match, and maybe others, in an order; `None` if they are to be sorted one by one.
@@ -332,7 +340,7 @@ impl DeviceFilter {
                 ordered(Order::AppVersion, &self.app_version_below),
             ),
         };
-        (*self == own).then_some(walk)
+        (self.alone() == own).then_some(walk)
     }
 
     /// What counts the devices that match; `None` if nothing does.
@@ -349,7 +357,7 @@ impl DeviceFilter {
             app_version: None,
             push_in_use: None,
             push_reason: None,
-            ..self.clone()
+            ..self.alone()
         };
         if by_time || rest != Self::default() {
             return None;
@@ -480,8 +488,37 @@ impl Table {
         self.readable_rows_with(ids.iter().map(|id| device_key(workspace, *id)).collect()).await
     }
 
-    /// A page of devices, newest first.
+    /// A page of devices.
+    ///
+    /// # Errors
+    /// `SortNotAvailable` if the filter leaves more than can be sorted.
     pub async fn list_devices(
+        &self,
+        workspace: WorkspaceId,
+        filter: &DeviceFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<Device>, Error> {
+        let Some(sort) = filter.sort else {
+            return self.unsorted_devices(workspace, filter, limit, start, now).await;
+        };
+        if let Some(walk) = filter.walk_in(sort, workspace) {
+            return self.walked(&walk, limit, start, |device: &Device| filter.matches(device, now)).await;
+        }
+        let all = all_matching(|limit, start| self.unsorted_devices(workspace, filter, limit, start, now)).await?;
+        let names = match sort.by {
+            DeviceSort::UserName => self.user_names(workspace, &all).await?,
+            _ => BTreeMap::new(),
+        };
+        let placed = |device: Device| {
+            let name = names.get(&device.user_id).map(String::as_str);
+            (place(&device, name, sort.by), device.device_id.0, device)
+        };
+        sorted_page(all.into_iter().map(placed).collect(), sort.descending, limit, start.as_ref())
+    }
+
+    async fn unsorted_devices(
         &self,
         workspace: WorkspaceId,
         filter: &DeviceFilter,
@@ -495,16 +532,16 @@ impl Table {
                 self.search_devices(&search, limit, start).await
             }
             None => {
-                let walk =
-                    self.way(workspace, filter.ways(workspace, now).relied_on(filter.complete), start.as_ref()).await?;
+                let ways = filter.ways(workspace, now);
+                let walk = self.way(workspace, ways, filter.derived, start.as_ref()).await?;
                 self.walked(&walk, limit, start, |device: &Device| filter.matches(device, now)).await
             }
         }
     }
 
-    /// The number of devices that match a filter, if it is counted.
-    pub async fn count_devices(&self, workspace: WorkspaceId, filter: &DeviceFilter) -> Result<Option<u64>, Error> {
-        self.count_matching(workspace, ThingKind::Device, filter.counted()).await
+    /// What a list of devices rests on, with its workspace.
+    pub async fn basis_of_devices(&self, workspace: WorkspaceId, filter: &DeviceFilter) -> Result<ListBasis, Error> {
+        self.list_basis(workspace, ThingKind::Device, filter.counted()).await
     }
 
     /// Since when the oldest pending command has waited, if any is pending.
@@ -514,34 +551,6 @@ impl Table {
         let (items, _) = self.query(&source, 1, None).await?;
         let since = items.first().and_then(|item| item.get("pending_since")?.as_s().ok());
         Ok(since.and_then(|since| Time::parse(since)))
-    }
-
-    /// A page of devices in an order.
-    ///
-    /// # Errors
-    /// `SortNotAvailable` if the filter leaves more than can be sorted.
-    pub async fn sorted_devices(
-        &self,
-        workspace: WorkspaceId,
-        filter: &DeviceFilter,
-        sort: Sort<DeviceSort>,
-        limit: usize,
-        start: Option<Position>,
-        now: Time,
-    ) -> Result<Page<Device>, Error> {
-        if let Some(walk) = filter.walk_in(sort, workspace) {
-            return self.walked(&walk, limit, start, |device: &Device| filter.matches(device, now)).await;
-        }
-        let all = all_matching(|limit, start| self.list_devices(workspace, filter, limit, start, now)).await?;
-        let names = match sort.by {
-            DeviceSort::UserName => self.user_names(workspace, &all).await?,
-            _ => BTreeMap::new(),
-        };
-        let placed = |device: Device| {
-            let name = names.get(&device.user_id).map(String::as_str);
-            (place(&device, name, sort.by), device.device_id.0, device)
-        };
-        sorted_page(all.into_iter().map(placed).collect(), sort.descending, limit, start.as_ref())
     }
 
     /// The names of the devices' users.

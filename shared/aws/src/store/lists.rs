@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::commit::Commit;
 use crate::item::{Item, Read, Row, RowKey, list_partition};
 use crate::list::{Page, Position, Range, Source};
+use crate::store::counts::{CountedFilter, sum_of};
 use crate::store::derived::{ORDER_END, SHARDS, facet_partition, order_partition};
 use crate::store::last_logins::{self, LOGIN_DAY, SEEN, is_entry_of, last_logins_partition};
 use crate::store::workspaces::workspace_key;
@@ -48,16 +49,26 @@ impl Walk {
         Self::of(kind, workspace, Source { range: within.range(Time::to_string), descending, ..source })
     }
 
-    /// The things with a value of a facet, by the time of their creation.
-    pub fn with(kind: ThingKind, workspace: WorkspaceId, facet: Facet, value: &str, descending: bool) -> Self {
+    /// The things with a value of a facet, newest first.
+    pub fn with(kind: ThingKind, workspace: WorkspaceId, facet: Facet, value: &str) -> Self {
         let partition = |shard| facet_partition(workspace, kind, facet.as_str(), value, shard);
-        let source = |shard| Source { descending, ..Source::partition(partition(shard)) };
-        Self { kind, workspace, groups: vec![(0..SHARDS).map(source).collect()] }
+        Self::derived(kind, workspace, partition, &Range::All, true)
     }
 
     /// The things in a range of an order.
     pub fn ordered(kind: ThingKind, workspace: WorkspaceId, order: Order, range: &Range, descending: bool) -> Self {
         let partition = |shard| order_partition(workspace, kind, order.as_str(), shard);
+        Self::derived(kind, workspace, partition, range, descending)
+    }
+
+    /// A range of derived rows, by the partition of each shard.
+    fn derived(
+        kind: ThingKind,
+        workspace: WorkspaceId,
+        partition: impl Fn(u8) -> String,
+        range: &Range,
+        descending: bool,
+    ) -> Self {
         let source = |shard| Source { range: range.clone(), descending, ..Source::partition(partition(shard)) };
         Self { kind, workspace, groups: vec![(0..SHARDS).map(source).collect()] }
     }
@@ -173,12 +184,6 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
-    /// Those that lead to all that match, or all ways if that is not asked for.
-    pub fn relied_on(mut self, complete: bool) -> Self {
-        self.ways.retain(|way| !(complete && way.derived));
-        self
-    }
-
     fn into_walks(self) -> impl Iterator<Item = Walk> {
         self.narrow.into_iter().chain(self.ways.into_iter().map(|way| way.walk)).chain([self.all])
     }
@@ -208,21 +213,42 @@ impl Row for AllDerived {
     }
 }
 
-impl Table {
+/// What a list of a workspace rests on. A request reads it at most once.
+#[derive(Debug, Default)]
+pub struct ListBasis {
+    /// The workspace, if it was read and exists.
+    pub workspace: Option<Workspace>,
     /// True once lists may leave out what has no derived rows: since the workspace was made by a release that derives
-    /// them, or since they were derived from everything ([`Table::note_all_derived`]).
-    pub(crate) async fn is_derived(&self, workspace: WorkspaceId) -> Result<bool, Error> {
+    /// them, or since they were derived from everything ([`Table::note_all_derived`]). Not set if it was not read.
+    pub derived: Option<bool>,
+    /// The number of things that match the filter, if it is counted.
+    pub total: Option<u64>,
+}
+
+impl Table {
+    /// What a list of a workspace rests on, by one read, with the number of things of a counted filter.
+    pub(crate) async fn list_basis(
+        &self,
+        workspace: WorkspaceId,
+        kind: ThingKind,
+        counted: Option<CountedFilter>,
+    ) -> Result<ListBasis, Error> {
         let (own, all) = (workspace_key(workspace), all_derived_key());
-        let found = self.get_many([own.clone(), all.clone()]).await?;
+        let counts = counted.map(|counted| counted.keys(workspace, kind));
+        let found = self.get_many([&own, &all].into_iter().chain(counts.iter().flatten()).cloned()).await?;
         let own = found.row::<Workspace>(&own)?;
-        Ok(found.item(&all).is_some() || own.is_some_and(|own| own.derived_since.is_some()))
+        let derived = found.item(&all).is_some() || own.as_ref().is_some_and(|own| own.derived_since.is_some());
+        let total = counts.filter(|_| derived).map(|counts| sum_of(&found, &counts));
+        Ok(ListBasis { workspace: own, derived: Some(derived), total })
     }
 
-    /// The way to read a page of a list.
+    /// The way to read a page of a list. `derived` is true if it may leave out what has no derived rows; it is read if
+    /// it is not known and matters.
     pub(crate) async fn way(
         &self,
         workspace: WorkspaceId,
         ways: Ways,
+        derived: Option<bool>,
         start: Option<&Position>,
     ) -> Result<Walk, Error> {
         if let Some(start) = start {
@@ -236,38 +262,28 @@ impl Table {
         if let Some(narrow) = narrow {
             return Ok(narrow);
         }
-        let derived = ways.iter().any(|way| way.derived) && self.is_derived(workspace).await?;
+        let is_derived = async || match derived {
+            None => Ok::<_, Error>(self.list_basis(workspace, all.kind, None).await?.derived == Some(true)),
+            Some(derived) => Ok(derived),
+        };
+        let derived = ways.iter().any(|way| way.derived) && is_derived().await?;
         ways.retain(|way| derived || !way.derived);
-        if derived && ways.len() > 1 {
-            let rarest = self.rarest(workspace, all.kind, &ways).await?;
-            return Ok(ways.swap_remove(rarest).walk);
-        }
-        Ok(ways.into_iter().next().map_or(all, |way| way.walk))
+        let way = if derived && ways.len() > 1 {
+            self.rarest(workspace, all.kind, ways).await?
+        } else {
+            ways.into_iter().next()
+        };
+        Ok(way.map_or(all, |way| way.walk))
     }
 
-    /// The number of the way with the fewest things; of a range if all facets have many.
-    async fn rarest(&self, workspace: WorkspaceId, kind: ThingKind, ways: &[Way]) -> Result<usize, Error> {
-        let with_facet = |(n, way): (usize, &'_ Way)| way.facet.as_ref().map(|_| n);
-        let facets: Vec<usize> = ways.iter().enumerate().filter_map(with_facet).collect();
-        let values: Vec<(&str, &str)> = ways
-            .iter()
-            .filter_map(|way| way.facet.as_ref())
-            .map(|(facet, value)| (facet.as_str(), value.as_str()))
-            .collect();
-        let counts = self.count_values(workspace, kind, &values).await?;
-        let rarest = facets.iter().zip(counts).map(|(n, count)| (count.total(), *n)).min();
-        let range = ways.iter().position(|way| way.facet.is_none());
-        Ok(match (rarest, range) {
-            (Some((count, n)), Some(range)) => {
-                if count > FEW {
-                    range
-                } else {
-                    n
-                }
-            }
-            (Some((_, n)), None) => n,
-            (None, range) => range.unwrap_or_default(),
-        })
+    /// The way with the fewest things, or a range if all facets have many.
+    async fn rarest(&self, workspace: WorkspaceId, kind: ThingKind, ways: Vec<Way>) -> Result<Option<Way>, Error> {
+        let (of_facets, ranges): (Vec<Way>, Vec<Way>) = ways.into_iter().partition(|way| way.facet.is_some());
+        let counted = of_facets.iter().filter_map(|way| way.facet.as_ref()).map(CountedFilter::of_value);
+        let counts = self.count_each_of(workspace, kind, counted).await?;
+        let rarest = counts.into_iter().zip(of_facets).min_by_key(|(count, _)| *count);
+        let range = ranges.into_iter().next();
+        Ok(rarest.filter(|(count, _)| range.is_none() || *count <= FEW).map(|(_, way)| way).or(range))
     }
 
     /// A page of a list.

@@ -24,12 +24,10 @@ use crate::commit::{COUNTED, Commit};
 use crate::details;
 use crate::item::{IndexRow, Item, Row, RowKey, from_item, log_unreadable};
 use crate::list::Position;
+use crate::retry::retry_on_conflict;
 use crate::store::counts::EventRow;
 use crate::store::derived::Thing;
 use crate::table::{BatchResult, Table, service_error};
-
-/// The most attempts for a row that keeps changing.
-const MAX_ATTEMPTS: u32 = 8;
 
 /// Rows of the table as they are stored.
 #[derive(Debug)]
@@ -219,6 +217,7 @@ impl Table {
         Ok(())
     }
 
+    /// `found` has the rows of the plan.
     async fn restore_row(
         &self,
         key: &RowKey,
@@ -226,36 +225,36 @@ impl Table {
         found: &BatchResult,
         new_id: &(impl Fn() -> EventId + Sync),
     ) -> Result<Restored, Error> {
-        let mut plan = plan;
-        let mut again = None;
-        for look in 0..MAX_ATTEMPTS {
-            let Ok(planned) = plan else {
-                log_unreadable(key);
-                return Ok(Restored::Unreadable);
-            };
-            let (commit, held) = planned.commit(again.as_ref().unwrap_or(found));
-            let written = !commit.is_empty();
-            match if written { self.commit(commit).await.map(drop) } else { Ok(()) } {
-                Ok(()) if held => {
-                    tracing::warn!(row = %key, "a unique name belongs to another row");
-                    return Ok(Restored::NameTaken);
-                }
-                Ok(()) if written => return Ok(Restored::Written),
-                Ok(()) => return Ok(Restored::Unchanged),
-                Err(Error::Conflict) => self.backoff(look).await,
-                Err(failure) => return Err(failure),
-            }
-            // The row has changed in the meantime, so it is read again.
-            let now = self.get_many([key.clone()]).await?.item(key).cloned();
-            let next = now.and_then(|item| StoredRow { key: key.clone(), item }.plan(new_id()));
-            let Some(next) = next else {
-                return Ok(Restored::Unchanged);
-            };
-            if let Ok(next) = &next {
-                again = Some(self.get_many(next.keys()).await?);
-            }
-            plan = next;
+        match self.carry_out(key, plan, found).await {
+            Err(Error::Conflict) => retry_on_conflict(self, || self.restore_changed_row(key, new_id())).await,
+            outcome => outcome,
         }
-        Err(Error::unavailable("the table", "concurrent changes of the same row"))
+    }
+
+    /// Restores a row that has changed since it was read.
+    async fn restore_changed_row(&self, key: &RowKey, id: EventId) -> Result<Restored, Error> {
+        let now = self.get_many([key.clone()]).await?.item(key).cloned();
+        let Some(plan) = now.and_then(|item| StoredRow { key: key.clone(), item }.plan(id)) else {
+            return Ok(Restored::Unchanged);
+        };
+        let found = self.get_many(plan.iter().flat_map(Plan::keys)).await?;
+        self.carry_out(key, plan, &found).await
+    }
+
+    async fn carry_out(&self, key: &RowKey, plan: Result<Plan, Error>, found: &BatchResult) -> Result<Restored, Error> {
+        let Ok(plan) = plan else {
+            log_unreadable(key);
+            return Ok(Restored::Unreadable);
+        };
+        let (commit, held) = plan.commit(found);
+        let written = !commit.is_empty();
+        if written {
+            let _committed = self.commit(commit).await?;
+        }
+        if held {
+            tracing::warn!(row = %key, "a unique name belongs to another row");
+            return Ok(Restored::NameTaken);
+        }
+        Ok(if written { Restored::Written } else { Restored::Unchanged })
     }
 }

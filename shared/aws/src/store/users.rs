@@ -21,7 +21,7 @@ use crate::list::{Page, Position, Range, Source, last_with};
 use crate::store::counts::CountedFilter;
 use crate::store::devices::DeviceFilter;
 use crate::store::last_logins::{LOGIN_DAY, SEEN};
-use crate::store::lists::{Times, Walk, Way, Ways, all_matching, sorted_page};
+use crate::store::lists::{ListBasis, Times, Walk, Way, Ways, all_matching, sorted_page};
 use crate::store::usernames::{UsernameClaims, keys_of_username};
 use crate::store::{due, last_logins, profiles, search, sources};
 use crate::table::Table;
@@ -175,8 +175,11 @@ pub struct UserFilter {
     pub force_pending: Option<bool>,
     /// Ones that a search for their name, username, number or address finds.
     pub search: Option<Query>,
-    /// True for work that must reach all who match: derived rows, which lag, are not relied on, so a page costs more.
-    pub complete: bool,
+    /// The order of the list; newest first, or as a search finds them, if not set.
+    pub sort: Option<Sort<UserSort>>,
+    /// Whether derived rows are relied on: [`ListBasis::derived`], which is read if not set. False for work that must
+    /// reach all who match, since they lag; a page then costs more.
+    pub derived: Option<bool>,
 }
 
 impl UserFilter {
@@ -243,7 +246,7 @@ impl UserFilter {
                 Way { walk: Walk::of(kind, workspace, source), facet: Some((facet, value)), derived: false }
             }
             None => {
-                let walk = Walk::with(kind, workspace, facet, &value, true);
+                let walk = Walk::with(kind, workspace, facet, &value);
                 Way { walk, facet: Some((facet, value)), derived: true }
             }
         };
@@ -259,6 +262,11 @@ impl UserFilter {
             ways: self.facets().into_iter().map(of_facet).chain(by_login).chain(quiet).collect(),
             all: Walk::created(kind, workspace, &self.created, true),
         }
+    }
+
+    /// What it leaves, whatever the order and the way.
+    fn alone(&self) -> Self {
+        Self { sort: None, derived: None, ..self.clone() }
     }
 
     /// All that match, and maybe others, in an order; `None` if they are to be sorted one by one.
@@ -280,7 +288,7 @@ impl UserFilter {
             UserSort::Name => (Self::default(), ordered(Order::Name)),
             UserSort::Username => (Self::default(), ordered(Order::Username)),
         };
-        (*self == own).then_some(walk)
+        (self.alone() == own).then_some(walk)
     }
 
     /// What counts the users that match; `None` if nothing does.
@@ -293,7 +301,7 @@ impl UserFilter {
             profile_id: None,
             source_id: None,
             network_indicator: self.network_indicator.filter(|light| *light != Indicator::Red),
-            ..self.clone()
+            ..self.alone()
         };
         (rest == Self::default()).then(|| CountedFilter::of(self.facets(), None)).flatten()
     }
@@ -364,8 +372,31 @@ impl Table {
         self.readable_rows_with(ids.iter().map(|id| user_key(workspace, *id)).collect()).await
     }
 
-    /// A page of users: newest first, or by the word that a search found.
+    /// A page of users.
+    ///
+    /// # Errors
+    /// `SortNotAvailable` if the filter leaves more than can be sorted.
     pub async fn list_users(
+        &self,
+        workspace: WorkspaceId,
+        filter: &UserFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<UserWithDevices>, Error> {
+        let Some(sort) = filter.sort else {
+            return self.unsorted_users(workspace, filter, limit, start, now).await;
+        };
+        if let Some(walk) = filter.walk_in(sort, workspace) {
+            let page = self.walked(&walk, limit, start, |user| filter.matches(user, now)).await?;
+            return self.with_devices_that_match(workspace, filter, page, now).await;
+        }
+        let all = all_matching(|limit, start| self.unsorted_users(workspace, filter, limit, start, now)).await?;
+        let placed = |person: UserWithDevices| (place(&person.user, sort.by), person.user.user_id.0, person);
+        sorted_page(all.into_iter().map(placed).collect(), sort.descending, limit, start.as_ref())
+    }
+
+    async fn unsorted_users(
         &self,
         workspace: WorkspaceId,
         filter: &UserFilter,
@@ -379,39 +410,20 @@ impl Table {
                 self.users_with_pending_commands(workspace, filter, limit, start, now).await?
             }
             None => {
-                let walk =
-                    self.way(workspace, filter.ways(workspace, now).relied_on(filter.complete), start.as_ref()).await?;
+                let ways = filter.ways(workspace, now);
+                let walk = self.way(workspace, ways, filter.derived, start.as_ref()).await?;
                 self.walked(&walk, limit, start, |user| filter.matches(user, now)).await?
             }
         };
         self.with_devices_that_match(workspace, filter, page, now).await
     }
 
-    /// The number of users who match a filter, if it is counted.
-    pub async fn count_users(&self, workspace: WorkspaceId, filter: &UserFilter) -> Result<Option<u64>, Error> {
-        self.count_matching(workspace, ThingKind::User, filter.counted()).await
-    }
-
-    /// A page of users in an order.
-    ///
-    /// # Errors
-    /// `SortNotAvailable` if the filter leaves more than can be sorted.
-    pub async fn sorted_users(
-        &self,
-        workspace: WorkspaceId,
-        filter: &UserFilter,
-        sort: Sort<UserSort>,
-        limit: usize,
-        start: Option<Position>,
-        now: Time,
-    ) -> Result<Page<UserWithDevices>, Error> {
-        if let Some(walk) = filter.walk_in(sort, workspace) {
-            let page = self.walked(&walk, limit, start, |user| filter.matches(user, now)).await?;
-            return self.with_devices_that_match(workspace, filter, page, now).await;
+    /// What a list of users rests on, if it is counted. If not, nothing is read.
+    pub async fn basis_of_users(&self, workspace: WorkspaceId, filter: &UserFilter) -> Result<ListBasis, Error> {
+        match filter.counted() {
+            None => Ok(ListBasis::default()),
+            counted => self.list_basis(workspace, ThingKind::User, counted).await,
         }
-        let all = all_matching(|limit, start| self.list_users(workspace, filter, limit, start, now)).await?;
-        let placed = |person: UserWithDevices| (place(&person.user, sort.by), person.user.user_id.0, person);
-        sorted_page(all.into_iter().map(placed).collect(), sort.descending, limit, start.as_ref())
     }
 }
 
