@@ -138,9 +138,8 @@ def walls_of_goals(done):
                 yield (f"{where} {key}", at_goal, f"{number(units)} {kind}/s", number(limit_of(kind)), who)
         for load in recorded[operation].loads:
             if load.where == "table" and load.writes and load.key in system.CONTENDED:
-                share = simulation.collisions(
-                    rate * simulation.share_that_writes(load), system.CONTENDED[load.key], load.reads > 0
-                )
+                commits = rate * done.commits_on(load, recorded[operation])
+                share = simulation.collisions(commits, system.CONTENDED[load.key], load.reads > 0)
                 if share > limits.MOST_COLLISIONS:
                     offered, limit = f"{share:.0%} of tries collide", f"{limits.MOST_COLLISIONS:.0%}"
                     yield (f"rows of {load.key}", at_goal, offered, limit, f"{goal}, side by side")

@@ -85,6 +85,7 @@ pub mod attachments;
 pub mod commands;
 pub mod counts;
 pub mod derived;
+mod deriving;
 pub mod devices;
 pub mod due;
 pub mod event_shards;

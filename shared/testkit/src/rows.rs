@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws::store::counts::counts_partition;
 use aws::store::derived::{Shadow, Thing};
 use aws::{Row, RowKey};
 use domain::Time;
@@ -147,8 +148,8 @@ impl DerivedRows {
         let keys = shadow.entries(workspace, thing).into_iter();
         self.rows.extend(rows_of(&shadow));
         self.rows.extend(keys.map(|key| json!({"pk": key.pk, "sk": key.sk})));
-        for (key, number) in shadow.counts(workspace, thing) {
-            *self.counts.entry(key).or_default() += number;
+        for (sk, number) in shadow.counts(thing.kind()) {
+            *self.counts.entry(RowKey::new(counts_partition(workspace, 0), sk)).or_default() += number;
         }
     }
 

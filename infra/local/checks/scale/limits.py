@@ -14,6 +14,8 @@ TABLE_UNITS = 40_000
 # before; assumed from LATENCY.
 SECONDS_READ_TO_COMMIT = 0.025
 SECONDS_OF_COMMIT = 0.015
+# "TransactWriteItems", Amazon DynamoDB API Reference.
+ITEMS_PER_TRANSACTION = 100
 # Share of tries that may collide on a row before callers feel it: each is repeated after 25 ms and more.
 MOST_COLLISIONS = 0.10
 

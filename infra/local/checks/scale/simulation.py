@@ -103,12 +103,6 @@ def collisions(rate, rows, reads):
     return 1 - math.exp(-rate / rows * (limits.SECONDS_READ_TO_COMMIT if reads else limits.SECONDS_OF_COMMIT))
 
 
-def share_that_writes(load):
-    """Returns the share of an operation's commits that write or check a row of this key: in a transaction, each costs at
-    least two units."""
-    return min(1, load.writes / 2)
-
-
 def local_hour(minute, offset):
     """Returns the local hour of the day.
 
@@ -472,6 +466,20 @@ class Simulation:
         self.quotas["API Gateway requests/s"].note(minute, sums.requests)
         self.quotas["Lambda concurrent executions"].note(minute, sums.concurrent)
 
+    def commits_on(self, load, operation):
+        """Returns how many commits of an operation write or check rows of a key, for each thing. In a transaction, each
+        row costs at least two units.
+
+        The events that derive-rows gets at once are those of a partition in its batching window. It counts them in one
+        commit, and writes what is derived in as many as it takes."""
+        if operation.function != "derive-rows":
+            return min(1, load.writes / 2)
+        window = self.template.source("derive-rows", "MaximumBatchingWindowInSeconds", 0)
+        # A partition has from half of the events for which it is split.
+        batch = min(self.template.source("derive-rows", "BatchSize"), max(1, system.EVENTS_PER_SHARD / 2 * window))
+        items = sum(one.writes for one in operation.loads if one.where == "table") / 2
+        return 1 / batch + max(1 / batch, items / limits.ITEMS_PER_TRANSACTION)
+
     def _add_load(self, sums, operation, load, large_peak, peak):
         sums.tables[load.where, "writes"] += load.writes * peak
         sums.tables[load.where, "reads"] += load.reads * peak
@@ -484,7 +492,7 @@ class Simulation:
             of_key[1] += load.writes * rate / load.partitions
             of_key[2][operation.name] += max(load.writes, load.reads / 3) * rate
         if load.writes and load.where == "table" and load.key in system.CONTENDED:
-            sums.contended[load.key, load.reads > 0] += large_peak * share_that_writes(load)
+            sums.contended[load.key, load.reads > 0] += large_peak * self.commits_on(load, operation)
 
     def _note(self, minute, sums, events):
         for (where, key), (reads, writes, parts) in sums.keys.items():

@@ -194,6 +194,7 @@ CONTENDED = {
     "USAGE#{workspace}#{shard}": constant("shared/domain/src/models/usage.rs", "TOTAL_SHARDS"),
     "QUOTA#{workspace}#email#{shard}": SHARDS["QUOTA#"],
     "QUOTA#{workspace}#sms#{shard}": SHARDS["QUOTA#"],
+    "COUNTS#{workspace}#{shard}": SHARDS["COUNTS#"],
     "WORKSPACE#{workspace}": 1,
 }
 # A workspace's events of a day, and of a type, begin in one partition, which is split as it grows: into a power of two,

@@ -1,6 +1,7 @@
 //! How many things have each value of a facet, how much there is of each amount, and how many events a day had.
 //!
-//! The counts of a workspace are spread over shards, so that no row gathers its changes.
+//! The counts of a workspace are spread over shards, so that no row gathers its changes: the sum over all shards counts,
+//! and one alone may be negative.
 
 use std::collections::BTreeMap;
 
@@ -43,11 +44,11 @@ const KEPT: &str = "kept";
 const DELETED: &str = "deleted";
 
 impl Counted<'_> {
-    /// The key of its count in a shard.
-    pub fn key(&self, workspace: WorkspaceId, shard: u8) -> RowKey {
+    /// The sort key of its count in each shard.
+    pub fn sort_key(&self) -> String {
         let Self { kind, name, value, deleted } = self;
         let state = if *deleted { DELETED } else { KEPT };
-        RowKey::new(counts_partition(workspace, shard), format!("{kind}#{name}#{state}#{value}"))
+        format!("{kind}#{name}#{state}#{value}")
     }
 }
 
@@ -67,9 +68,8 @@ impl Count {
         self.kept + self.deleted
     }
 
-    fn add(&mut self, deleted: bool, number: i64) {
-        let of_state = if deleted { &mut self.deleted } else { &mut self.kept };
-        *of_state = of_state.saturating_add_signed(number);
+    fn add(&mut self, deleted: bool, number: u64) {
+        *if deleted { &mut self.deleted } else { &mut self.kept } += number;
     }
 }
 
@@ -99,8 +99,8 @@ impl CountedFilter {
         let (name, value) = self.value.as_ref().map_or(all, |(facet, value)| (facet.as_str(), value.as_str()));
         let states = [false, true].into_iter().filter(|deleted| self.deleted.is_none_or(|wanted| wanted == *deleted));
         let of_state = |deleted| {
-            let of = Counted { kind, name, value, deleted };
-            (0..COUNT_SHARDS).map(move |shard| of.key(workspace, shard))
+            let sk = Counted { kind, name, value, deleted }.sort_key();
+            (0..COUNT_SHARDS).map(move |shard| RowKey::new(counts_partition(workspace, shard), sk.clone()))
         };
         states.flat_map(of_state).collect()
     }
@@ -140,10 +140,9 @@ impl Counts {
         self.things.get(&key).copied().unwrap_or_default()
     }
 
-    fn add(&mut self, sk: &str, number: i64) {
+    fn add(&mut self, sk: &str, number: u64) {
         if let Some(day) = sk.strip_prefix(EVENTS) {
-            let of_day = self.events.entry(day.to_owned()).or_default();
-            *of_day = of_day.saturating_add_signed(number);
+            *self.events.entry(day.to_owned()).or_default() += number;
             return;
         }
         let mut parts = sk.splitn(4, '#').map(str::to_owned);
@@ -174,12 +173,14 @@ impl Table {
         let others = Range::Between(format!("{EVENTS}{since}"), last_with(ThingKind::User.as_str()));
         let ranges = (0..COUNT_SHARDS).flat_map(|shard| [(shard, &of_devices), (shard, &others)]);
         let shards = try_join_all(ranges.map(|(shard, range)| self.counts_in(workspace, shard, range))).await?;
-        let mut counts = Counts::default();
+        let mut sums = BTreeMap::<String, i64>::new();
         for row in shards.into_iter().flatten() {
             if let Some(key) = RowKey::of(&row) {
-                counts.add(&key.sk, number_of(&row));
+                *sums.entry(key.sk).or_default() += number_of(&row);
             }
         }
+        let mut counts = Counts::default();
+        sums.iter().for_each(|(sk, sum)| counts.add(sk, u64::try_from(*sum).unwrap_or(0)));
         Ok(counts)
     }
 
@@ -249,26 +250,21 @@ impl Table {
         for events in by_day.values().flat_map(|events| events.chunks(EVENTS_AT_ONCE)) {
             match self.commit(counted(events, new_id())).await {
                 // Some may have been counted before.
-                Err(Error::Conflict) => self.count_each(events, &new_id).await?,
+                Err(Error::Conflict) => retry_on_conflict(self, || self.count_uncounted(events, new_id())).await?,
                 outcome => drop(outcome?),
             }
         }
         Ok(())
     }
 
-    async fn count_each(&self, events: &[&EventRow], new_id: &impl Fn() -> EventId) -> Result<(), Error> {
-        for event in events {
-            retry_on_conflict(self, || self.count_if_uncounted(event, new_id())).await?;
+    async fn count_uncounted(&self, events: &[&EventRow], id: EventId) -> Result<(), Error> {
+        let found = self.get_many(events.iter().map(|event| event.key.clone())).await?;
+        let is_uncounted = |event: &&EventRow| found.item(&event.key).is_some_and(|row| !row.contains_key(COUNTED));
+        let uncounted: Vec<&EventRow> = events.iter().copied().filter(is_uncounted).collect();
+        if uncounted.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    async fn count_if_uncounted(&self, event: &EventRow, id: EventId) -> Result<(), Error> {
-        let found = self.get_many([event.key.clone()]).await?;
-        match found.item(&event.key) {
-            Some(row) if !row.contains_key(COUNTED) => self.commit(counted(&[event], id)).await.map(drop),
-            _ => Ok(()),
-        }
+        self.commit(counted(&uncounted, id)).await.map(drop)
     }
 }
 

@@ -1,43 +1,30 @@
 //! Derived rows: by what lists find, order and count things.
 //!
-//! After each event, a consumer compares what [`domain::rules::derived`] derives from a thing with the *shadow* that it
-//! left beside the thing the last time, and writes the differences with the new shadow in one transaction. So it may run
-//! twice and in any order, and `reindex` is the same function over all things. Lists check each row that they show, so
-//! that what lags is only left out.
+//! After each event, a consumer [writes](super::deriving) the differences between what [`domain::rules::derived`] derives
+//! from a thing and the *shadow* that it left beside the thing the last time. Lists check each row that they show, so that
+//! what lags is only left out.
 //!
 //! The rows of a workspace are spread over shards by the thing's identifier, so that no partition gathers its changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::error::Error;
-use domain::models::device::Device;
-use domain::models::job::Job;
-use domain::models::user::User;
-use domain::rules::derived::{Derived, LatestOffers, ThingKind};
+use domain::rules::derived::{Derived, ThingKind};
 use domain::stored::Stored;
-use domain::{DeviceId, EventId, JobId, Time, UserId, WorkspaceId};
-use futures::{StreamExt as _, stream};
+use domain::{DeviceId, JobId, Time, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::commit::Commit;
-use crate::item::{Row, RowKey, keeps_stored_row, log_unreadable};
-use crate::retry::retry_on_conflict;
-use crate::store::counts::{COUNT_SHARDS, Counted};
+use crate::item::{Row, RowKey, keeps_stored_row};
+use crate::store::counts::Counted;
 use crate::store::devices::device_key;
 use crate::store::jobs::job_key;
-use crate::store::offers::offer_key;
 use crate::store::users::user_key;
-use crate::table::{BatchResult, Table};
 
 /// Number of partitions of the rows of a facet's value, and of those of an order.
 pub const SHARDS: u8 = 4;
 
 /// The sort key of a shadow.
 pub const SHADOW: &str = "DERIVED";
-
-/// Groups of things that are derived side by side.
-const AT_ONCE: usize = 16;
 
 /// A thing with derived rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +48,7 @@ impl Thing {
         }
     }
 
-    fn id(self) -> Uuid {
+    pub(crate) fn id(self) -> Uuid {
         match self {
             Self::Device(id) => id.0,
             Self::User(id) => id.0,
@@ -79,7 +66,7 @@ impl Thing {
         }
     }
 
-    fn shadow_key(self, workspace: WorkspaceId) -> RowKey {
+    pub(crate) fn shadow_key(self, workspace: WorkspaceId) -> RowKey {
         RowKey::new(self.key(workspace).pk, SHADOW)
     }
 
@@ -163,13 +150,10 @@ impl Shadow {
         by_facet.chain(by_order).collect()
     }
 
-    /// What it adds to the counts.
+    /// What it adds to counts, by their sort keys.
     #[must_use]
-    pub fn counts(&self, workspace: WorkspaceId, thing: Thing) -> BTreeMap<RowKey, i64> {
-        let key = |name: &str, value: &str| {
-            let of = Counted { kind: thing.kind(), name, value, deleted: self.deleted };
-            of.key(workspace, shard_of(thing.id(), COUNT_SHARDS))
-        };
+    pub fn counts(&self, kind: ThingKind) -> BTreeMap<String, i64> {
+        let key = |name: &str, value: &str| Counted { kind, name, value, deleted: self.deleted }.sort_key();
         let of_facets = self.facets.iter().map(|(facet, value)| (key(facet, value), 1));
         let of_amounts = self.amounts.iter().map(|(amount, n)| (key(amount, ""), i64::try_from(*n).unwrap_or(0)));
         of_facets.chain(of_amounts).collect()
@@ -194,158 +178,4 @@ pub fn facet_partition(workspace: WorkspaceId, kind: ThingKind, facet: &str, val
 #[must_use]
 pub fn order_partition(workspace: WorkspaceId, kind: ThingKind, order: &str, shard: u8) -> String {
     format!("ORDER#{workspace}#{kind}#{order}#{shard}")
-}
-
-impl Table {
-    /// Brings a thing's derived rows up to date; true if something was written. `new_id` gives the identifiers of
-    /// commits. A thing or a shadow that this release cannot read is logged and left as it is.
-    pub async fn derive(
-        &self,
-        workspace: WorkspaceId,
-        thing: Thing,
-        new_id: impl Fn() -> EventId,
-    ) -> Result<bool, Error> {
-        let attempt = async |id| {
-            let found = self.rows_to_derive(&BTreeSet::from([(workspace, thing)])).await?;
-            self.derive_from(&found, workspace, thing, id).await
-        };
-        retry_on_conflict(self, || attempt(new_id())).await
-    }
-
-    /// Brings the derived rows of things up to date, side by side, but one after the other where they have counts in
-    /// common, since they would collide. What they are derived from is read once for all. Returns for each thing whether
-    /// something was written.
-    pub async fn derive_all(
-        &self,
-        things: BTreeSet<(WorkspaceId, Thing)>,
-        new_id: impl Fn() -> EventId + Sync,
-    ) -> Vec<((WorkspaceId, Thing), Result<bool, Error>)> {
-        // If one cannot be read, it does not hold up the others: then each is read by itself.
-        let found = &self.rows_to_derive(&things).await.ok();
-        let new_id = &new_id;
-        let mut groups = BTreeMap::<(WorkspaceId, u8), Vec<Thing>>::new();
-        for (workspace, thing) in things {
-            groups.entry((workspace, shard_of(thing.id(), COUNT_SHARDS))).or_default().push(thing);
-        }
-        let one_by_one = |((workspace, _), things): ((WorkspaceId, u8), Vec<Thing>)| async move {
-            let mut outcomes = Vec::with_capacity(things.len());
-            for thing in things {
-                let first = match found {
-                    Some(found) => self.derive_from(found, workspace, thing, new_id()).await,
-                    None => Err(Error::Conflict),
-                };
-                let outcome = match first {
-                    Err(Error::Conflict) => self.derive(workspace, thing, new_id).await,
-                    outcome => outcome,
-                };
-                outcomes.push(((workspace, thing), outcome));
-            }
-            outcomes
-        };
-        let outcomes = stream::iter(groups).map(one_by_one).buffer_unordered(AT_ONCE);
-        outcomes.collect::<Vec<_>>().await.into_iter().flatten().collect()
-    }
-
-    /// What things are derived from, and their shadows, each row read once.
-    async fn rows_to_derive(&self, things: &BTreeSet<(WorkspaceId, Thing)>) -> Result<BatchResult, Error> {
-        let own = things.iter().flat_map(|(workspace, thing)| [thing.key(*workspace), thing.shadow_key(*workspace)]);
-        let mut found = self.get_many(own).await?;
-        let related = |(workspace, thing): &(WorkspaceId, Thing)| match thing {
-            Thing::Device(_) => found.row(&thing.key(*workspace)).ok().flatten().map(|device| vec![owner_key(&device)]),
-            Thing::User(_) => found.row(&thing.key(*workspace)).ok().flatten().map(|user| offer_keys(&user)),
-            Thing::Job(_) => None,
-        };
-        let related: BTreeSet<RowKey> = things.iter().filter_map(related).flatten().collect();
-        let others: Vec<RowKey> = related.into_iter().filter(|key| found.item(key).is_none()).collect();
-        found.add(self.get_many(others).await?);
-        Ok(found)
-    }
-
-    /// `Conflict` if a thing's shadow has changed since it was read.
-    async fn derive_from(
-        &self,
-        found: &BatchResult,
-        workspace: WorkspaceId,
-        thing: Thing,
-        id: EventId,
-    ) -> Result<bool, Error> {
-        let Ok(state) = State::of(found, workspace, thing) else {
-            log_unreadable(&thing.key(workspace));
-            return Ok(false);
-        };
-        match state.commit(workspace, thing, id) {
-            Some(commit) => self.commit(commit).await.map(|_| true),
-            None => Ok(false),
-        }
-    }
-}
-
-/// The key of a device's user.
-fn owner_key(device: &Device) -> RowKey {
-    user_key(device.workspace_id, device.user_id)
-}
-
-/// The keys of a user's latest invitation and deployment.
-fn offer_keys(user: &User) -> Vec<RowKey> {
-    let ids = [user.invitation_id, user.client.deployment_id];
-    ids.into_iter().flatten().map(|id| offer_key(user.workspace_id, user.user_id, id)).collect()
-}
-
-fn derived_of_device(device: &Device, found: &BatchResult) -> Result<Derived, Error> {
-    let user = found.row::<User>(&owner_key(device))?;
-    Ok(Derived::of_device(device, user.map(|user| user.name()).as_deref()))
-}
-
-fn derived_of_user(user: &User, found: &BatchResult) -> Result<Derived, Error> {
-    let offer = |id| found.row(&offer_key(user.workspace_id, user.user_id, id));
-    let invitation = user.invitation_id.map_or(Ok(None), offer)?;
-    let deployment = user.client.deployment_id.map_or(Ok(None), offer)?;
-    Ok(Derived::of_user(user, &LatestOffers { invitation, deployment }))
-}
-
-/// A thing's shadow as it is, and as it is to be.
-struct State {
-    before: Option<Shadow>,
-    after: Option<Shadow>,
-}
-
-impl State {
-    /// What was read of a thing.
-    fn of(found: &BatchResult, workspace: WorkspaceId, thing: Thing) -> Result<Self, Error> {
-        let key = thing.key(workspace);
-        let before = found.row::<Shadow>(&thing.shadow_key(workspace))?;
-        let derived = match thing {
-            Thing::Device(_) => found.row(&key)?.map(|device| derived_of_device(&device, found)).transpose()?,
-            Thing::User(_) => found.row(&key)?.map(|user| derived_of_user(&user, found)).transpose()?,
-            Thing::Job(_) => found.row::<Job>(&key)?.as_ref().and_then(Derived::of_job),
-        };
-        let after = derived.map(|derived| Shadow::new(key.pk, &derived, before.as_ref()));
-        Ok(Self { before, after })
-    }
-
-    /// The commit of the differences; `None` if there are none.
-    fn commit(self, workspace: WorkspaceId, thing: Thing, id: EventId) -> Option<Commit> {
-        let Self { before, after } = self;
-        if before == after {
-            return None;
-        }
-        let entries =
-            |shadow: &Option<Shadow>| shadow.as_ref().map(|s| s.entries(workspace, thing)).unwrap_or_default();
-        let counts = |shadow: &Option<Shadow>| shadow.as_ref().map(|s| s.counts(workspace, thing)).unwrap_or_default();
-        let mut commit = match (&before, &after) {
-            (None, Some(after)) => Commit::without_event(id).put(after),
-            (Some(before), Some(after)) => Commit::without_event(id).edit(before, after),
-            (Some(before), None) => Commit::without_event(id).delete(before),
-            (None, None) => return None,
-        };
-        let (old, new) = (entries(&before), entries(&after));
-        commit = old.difference(&new).fold(commit, Commit::remove);
-        commit = new.difference(&old).fold(commit, |commit, key| commit.put_key(key));
-        let mut changes = counts(&after);
-        for (key, n) in counts(&before) {
-            *changes.entry(key).or_default() -= n;
-        }
-        changes.retain(|_, n| *n != 0);
-        Some(changes.iter().fold(commit, |commit, (key, n)| commit.add(key, *n)))
-    }
 }

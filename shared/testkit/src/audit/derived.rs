@@ -35,8 +35,8 @@ impl Audit {
                 Some(Shadow { version, stored, ..shadow.clone() }),
             );
             entries.extend(shadow.entries(*workspace, *thing).iter().map(RowKey::to_string));
-            for (count, n) in shadow.counts(*workspace, *thing) {
-                *counts.entry((*workspace, count.sk)).or_default() += n;
+            for (count, n) in shadow.counts(thing.kind()) {
+                *counts.entry((*workspace, count)).or_default() += n;
             }
         }
         for key in left.keys() {

@@ -135,6 +135,32 @@ async fn things_that_are_derived_at_once_are_all_counted() {
 }
 
 #[tokio::test]
+async fn a_batch_of_things_is_written_in_few_transactions_and_one_that_is_unreadable_holds_up_no_other() {
+    let store = &TestStore::start().await;
+    let case = Case::new(store);
+    let mut things = BTreeSet::new();
+    for number in 0..24 {
+        let device = case.new_device(UserId(new_id(case.now)), &format!("phone {number}"));
+        case.put(&device).await;
+        things.insert((case.workspace, Thing::Device(device.device_id)));
+    }
+    let unreadable = case.new_device(UserId(new_id(case.now)), "unreadable");
+    rows::put(&store.bench, MAIN, &json!({"pk": unreadable.key().pk, "sk": "DEVICE"}), &[]);
+    let derive_all = async |things| case.table.derive_all(things, || EventId(new_id(case.now))).await;
+    let with_it = things.iter().copied().chain([(case.workspace, Thing::Device(unreadable.device_id))]).collect();
+    let outcomes = derive_all(with_it).await;
+    let written = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Ok(true))).count();
+    assert_eq!((outcomes.len(), written), (25, 24));
+    assert_eq!(counts(&case)["DEVICE#platform#kept#ios"], 24);
+    let counted = (0..16).filter(|shard| {
+        let key = format!("{} | DEVICE#platform#kept#ios", counts_partition(case.workspace, *shard));
+        rows::all(&store.bench, MAIN).contains_key(&key)
+    });
+    assert!((1..=5).contains(&counted.count()), "each transaction counts in one shard");
+    assert!(derive_all(things).await.iter().all(|(_, outcome)| matches!(outcome, Ok(false))));
+}
+
+#[tokio::test]
 async fn an_event_is_counted_once_however_often_and_with_whichever_others_it_is_delivered() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
