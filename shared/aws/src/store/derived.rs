@@ -179,3 +179,29 @@ pub fn facet_partition(workspace: WorkspaceId, kind: ThingKind, facet: &str, val
 pub fn order_partition(workspace: WorkspaceId, kind: ThingKind, order: &str, shard: u8) -> String {
     format!("ORDER#{workspace}#{kind}#{order}#{shard}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_of_a_facet_has_a_partition_of_its_own() {
+        let workspace = WorkspaceId(Uuid::from_u128(1));
+        let partition = |value| facet_partition(workspace, ThingKind::Device, "model_name", value, 0);
+        let values = ["a#b", "a%23b", "a%b", "a%25b", "a"];
+        assert_eq!(values.map(partition).into_iter().collect::<BTreeSet<_>>().len(), values.len());
+        assert!(values.iter().all(|value| partition(value).split('#').count() == 6), "it is the last part");
+    }
+
+    #[test]
+    fn a_thing_is_that_of_its_main_row_and_of_its_shadow() {
+        let workspace = WorkspaceId(Uuid::from_u128(1));
+        let id = Uuid::from_u128(2);
+        for thing in [Thing::Device(DeviceId(id)), Thing::User(UserId(id)), Thing::Job(JobId(id))] {
+            let key = thing.key(workspace);
+            let of = |sk: &str| Thing::of_key(&RowKey::new(key.pk.clone(), sk));
+            assert_eq!((of(&key.sk), of(SHADOW)), (Some((workspace, thing)), Some((workspace, thing))));
+            assert_eq!(of("COMMAND#1"), None);
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod commands;
 mod common;
 mod credentials;
 mod deployments;
+mod derived;
 mod devices;
 mod errors;
 mod event_shards;

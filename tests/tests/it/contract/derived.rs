@@ -9,7 +9,7 @@ use aws::store::events::event_key;
 use domain::models::actor::Actor;
 use domain::models::device::Device;
 use domain::models::event::{Event, EventType};
-use domain::models::restriction::Restriction;
+use domain::models::restriction::{Deleted, Restriction};
 use domain::models::user::User;
 use domain::rules::derived::ThingKind;
 use domain::states::Platform;
@@ -132,6 +132,70 @@ async fn things_that_are_derived_at_once_are_all_counted() {
     let _written = futures::future::join_all(things.iter().chain(&things).map(|thing| derive(&case, *thing))).await;
     assert_eq!(counts(&case)["DEVICE#platform#kept#ios"], 24);
     assert_eq!(with(&case, ThingKind::Device, "platform", "ios").len(), 24);
+}
+
+#[tokio::test]
+async fn of_two_batches_at_once_each_derives_all_of_its_things() {
+    let store = &TestStore::start().await;
+    let case = Case::new(store);
+    let mut things = BTreeSet::new();
+    for number in 0..4 {
+        let device = case.new_device(UserId(new_id(case.now)), &format!("phone {number}"));
+        case.put(&device).await;
+        things.insert((case.workspace, Thing::Device(device.device_id)));
+    }
+    let batch = || case.table.derive_all(things.clone(), || EventId(new_id(case.now)));
+    let (one, other) = futures::future::join(batch(), batch()).await;
+    let written = [one, other].map(|outcomes| {
+        outcomes.into_iter().filter(|(_, outcome)| *outcome.as_ref().expect("each is derived in the end")).count()
+    });
+    assert_eq!((written.iter().sum::<usize>(), counts(&case)["DEVICE#platform#kept#ios"]), (4, 4), "each once");
+}
+
+#[tokio::test]
+async fn deleted_things_are_counted_apart() {
+    let store = &TestStore::start().await;
+    let case = Case::new(store);
+    let device = case.new_device(UserId(new_id(case.now)), "phone");
+    case.put(&device).await;
+    let thing = Thing::Device(device.device_id);
+    let _written = derive(&case, thing).await;
+    let end = Deleted { at: case.now, by: Actor::System, purge_after: case.now };
+    case.edit(&device, &Device { deleted: Some(end), ..device.clone() }).await;
+    let _written = derive(&case, thing).await;
+    let platforms: BTreeMap<String, i64> =
+        counts(&case).into_iter().filter(|(key, _)| key.starts_with("DEVICE#platform#")).collect();
+    assert_eq!(platforms, BTreeMap::from([("DEVICE#platform#deleted#ios".to_owned(), 1)]));
+}
+
+#[tokio::test]
+async fn users_are_found_once_by_the_end_of_either_number_that_they_still_have() {
+    let store = &TestStore::start().await;
+    let case = Case::new(store);
+    let numbers = |mobile: &str, number: &str| (Some(mobile.to_owned()), Some(number.to_owned()));
+    let mut users = BTreeMap::new();
+    for (name, (mobile, number)) in [
+        ("ada", numbers("+49123", "+44123")),
+        ("bea", numbers("+49555", "+44123")),
+        ("eve", numbers("+49123", "+44777")),
+    ] {
+        let user = case.user(name).await;
+        let with_numbers = User { mobile, number, ..user.clone() };
+        case.edit(&user, &with_numbers).await;
+        let _written = derive(&case, Thing::User(user.user_id)).await;
+        users.insert(name, User { version: 2, ..with_numbers });
+    }
+    let found = async |end: &str, limit| {
+        let found = case.table.users_by_number_end(case.workspace, end, limit).await.expect("DynamoDB answers");
+        let mut names: Vec<String> = found.into_iter().map(|user| user.username).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(found("321", 10).await, ["ada", "bea", "eve"]);
+    assert_eq!((found("321", 2).await.len(), found("777", 10).await), (2, vec!["eve".to_owned()]));
+    // What is derived lags behind.
+    case.edit(&users["eve"], &User { number: None, ..users["eve"].clone() }).await;
+    assert!(found("777", 10).await.is_empty());
 }
 
 #[tokio::test]
