@@ -493,6 +493,8 @@ fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Re
             "BatchSize",
             "MaximumRetryAttempts",
             "BisectBatchOnFunctionError",
+            // What there is runs at once.
+            "MaximumBatchingWindowInSeconds",
             "ParallelizationFactor",
             "FunctionResponseTypes",
             "FilterCriteria",
