@@ -18,8 +18,8 @@ pub mod unblock_device;
 pub mod update_device;
 pub mod wipe_device;
 
-use aws::DeviceDetails;
 use aws::Table;
+use aws::{DeviceDetails, retry_on_conflict};
 use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
@@ -33,7 +33,6 @@ use crate::commits;
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
 use crate::devices::actions::Order;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -8,7 +8,7 @@ pub mod export_devices;
 pub mod export_events;
 pub mod export_users;
 
-use aws::{Commit, Page, Position, Table};
+use aws::{Commit, Page, Position, Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::rules::exports::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, given_out, harmless};
@@ -19,7 +19,6 @@ use serde_json::Value;
 
 use crate::description::{OperationDoc, schema_of};
 use crate::paging::{self, Paging};
-use crate::retry::retry_on_conflict;
 
 /// Most bytes of a part, far below the 6 MB that Lambda may return. A single row may exceed it.
 const PART_BYTES: usize = 1024 * 1024;

@@ -1,14 +1,13 @@
 //! Creating requests that have one effect however often they are sent with the same `Idempotency-Key`.
 
 use aws::store::idempotency::{IdempotencyRow, idempotency_pk};
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
 use domain::models::idempotency::{IDEMPOTENCY_KEY, IdempotencyRecord, LIFETIME_HOURS};
 use domain::secret::Hash;
 
 use crate::caller_scope::CallerScope;
-use crate::retry::retry_on_conflict;
 
 /// What a request creates.
 pub(crate) struct Creation<T> {

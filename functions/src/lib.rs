@@ -25,7 +25,6 @@ pub mod overview;
 pub mod pages;
 mod paging;
 pub mod profiles;
-mod retry;
 mod routes;
 pub mod scim;
 pub mod seam;

@@ -23,7 +23,7 @@ pub mod update_user;
 
 use std::collections::BTreeMap;
 
-use aws::{Table, UserWithDevices};
+use aws::{Table, UserWithDevices, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::command::CommandKind;
 use domain::models::device::{Device, DeviceAttachments};
@@ -40,7 +40,6 @@ use serde::Serialize;
 use crate::bodies;
 use crate::context::ActionContext;
 use crate::idempotency::{Creation, create_once};
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::changes::{OrderRule, UserPlan};
 use crate::views;

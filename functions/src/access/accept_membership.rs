@@ -1,6 +1,6 @@
 //! `POST /memberships/{workspace_id}/accept`.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::WorkspaceId;
 use domain::error::{DomainError, Error};
 use domain::models::member::Member;
@@ -9,7 +9,6 @@ use domain::rules::members;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

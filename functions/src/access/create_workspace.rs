@@ -1,6 +1,6 @@
 //! Creates a workspace and its first key. There is no route: IAM decides who may invoke it.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::event::EventType;
 use domain::models::key::ApiKey;
@@ -10,7 +10,6 @@ use domain::secret::ApiKeySecret;
 use domain::{KeyId, WorkspaceId};
 use serde_json::{Value, json};
 
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::Run;
 

@@ -1,6 +1,6 @@
 //! `DELETE /memberships/{workspace_id}`.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::WorkspaceId;
 use domain::error::{DomainError, Error};
 use domain::rules::members::decline;
@@ -8,7 +8,6 @@ use lambda::{PersonRequest, Reply};
 
 use crate::access::accept_membership::load_membership;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,6 +1,6 @@
 //! `DELETE /members/{member_id}`.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::MemberId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
@@ -13,7 +13,6 @@ use domain::rules::members::{Removal, remove};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,13 +1,12 @@
 //! `DELETE /keys/{key_id}`.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::KeyId;
 use domain::error::{DomainError, Error};
 use domain::rules::keys::revoke;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

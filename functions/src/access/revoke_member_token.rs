@@ -1,13 +1,12 @@
 //! `DELETE /members/{member_id}/tokens/{token_id}`.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::rules::tokens::shut_out;
 use domain::{MemberId, TokenId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,6 +1,6 @@
 //! `DELETE /tokens/{token_id}`.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::TokenId;
 use domain::error::{DomainError, Error};
 use domain::rules::change::ChangeSet;
@@ -8,7 +8,6 @@ use domain::rules::tokens::revoke;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,6 +1,6 @@
 //! `PATCH /workspace`.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::device::Device;
@@ -14,7 +14,6 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::jobs::silent_rule;
-use crate::retry::retry_on_conflict;
 use crate::settings::{OperatorSettings, Settings};
 use crate::state::AppState;
 use crate::views;

@@ -1,6 +1,6 @@
 //! `POST /devices/me/config`: download of the configuration by a phone.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::actor::Actor;
 use domain::rules::check_in::authenticate;
@@ -10,7 +10,6 @@ use lambda::{Reply, Request, device_credential};
 
 use crate::description::OperationDoc;
 use crate::profiles::profile_of;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

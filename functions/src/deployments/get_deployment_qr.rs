@@ -1,6 +1,6 @@
 //! `GET /deployments/{deployment_id}/qr`: for a phone that is at hand.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::rules::deployments::qr_shown;
 use lambda::{AuthorizedRequest, Reply};
@@ -8,7 +8,6 @@ use lambda_http::http::{HeaderName, StatusCode};
 
 use crate::description::{OperationDoc, schema_of};
 use crate::pages::qr;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
 /// Supported media types, the default first.

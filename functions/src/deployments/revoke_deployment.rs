@@ -1,5 +1,6 @@
 //! `DELETE /deployments/{deployment_id}`.
 
+use aws::retry_on_conflict;
 use domain::error::{DomainError, Error};
 use domain::rules::offers::revoke;
 use domain::states::InvitationStatus;
@@ -7,7 +8,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::commits::commit_change;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,5 +1,6 @@
 //! `PUT /users/{user_id}/secrets`. Secrets are write-only; only a downloaded configuration contains them.
 
+use aws::retry_on_conflict;
 use domain::error::{DomainError, Error};
 use domain::rules::change::ChangeSet;
 use domain::rules::deployments::{read_secrets, set_secrets};
@@ -7,7 +8,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::commits::commit_change;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users;
 use crate::views;

@@ -1,5 +1,6 @@
 //! `DELETE /deployments/users/{user_id}`: removes a user from client deployment only.
 
+use aws::retry_on_conflict;
 use domain::error::{DomainError, Error};
 use domain::models::offer::Purpose;
 use domain::rules::deployments::remove;
@@ -7,7 +8,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users;
 use crate::users::changes::UserPlan;

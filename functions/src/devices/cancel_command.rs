@@ -1,6 +1,6 @@
 //! `DELETE /devices/{device_id}/commands/{command_id}`.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::command::Trigger;
 use domain::permission::Permission;
@@ -10,7 +10,6 @@ use domain::{CommandId, DeviceId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,7 +1,7 @@
 //! `POST /devices/me/check-in`: login of the app.
 
 use aws::Login;
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::Time;
 use domain::error::Error;
 use domain::models::actor::Actor;
@@ -13,7 +13,6 @@ use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

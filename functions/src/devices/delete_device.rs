@@ -1,12 +1,12 @@
 //! `DELETE /devices/{device_id}`.
 
+use aws::retry_on_conflict;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
 use crate::devices::actions::delete;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,6 +1,6 @@
 //! `POST /devices`: registration of a phone with the code of an offer.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::device::{Device, PushToken};
 use domain::rules::registration::{RefusedRegistration, Registration, RegistrationRequest, register};
@@ -10,7 +10,6 @@ use lambda::{Reply, Request};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

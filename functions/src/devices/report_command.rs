@@ -1,6 +1,6 @@
 //! `POST /devices/me/commands/{command_id}`: report of the device.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::CommandId;
 use domain::error::{DomainError, Error};
 use domain::models::actor::Actor;
@@ -12,7 +12,6 @@ use domain::states::CommandState;
 use lambda::{Reply, Request, device_credential};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,5 +1,6 @@
 //! `DELETE /jobs/{job_id}`.
 
+use aws::retry_on_conflict;
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::models::job::JobKind;
@@ -14,7 +15,6 @@ use crate::description::OperationDoc;
 use crate::jobs::ranges::settle;
 use crate::jobs::work::{Action, outcomes};
 use crate::jobs::{commit, load};
-use crate::retry::retry_on_conflict;
 use crate::sources::sync::delete_staged;
 use crate::state::AppState;
 use crate::views;

@@ -4,7 +4,7 @@
 //! works on its pages one after another. The job's row says how far the list is; what a range does is in the range's
 //! row alone, until all ranges have ended.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use chrono::Duration;
 use domain::Time;
 use domain::error::Error;
@@ -15,7 +15,6 @@ use domain::states::JobState;
 use crate::context::Origin;
 use crate::jobs::work::{Guard, JobRun, PAGE, cancel_without_permission, may_go_on, next_page, process_items};
 use crate::jobs::{commit, load};
-use crate::retry::retry_on_conflict;
 
 /// Objects that are listed at once.
 const LISTED: usize = 200;

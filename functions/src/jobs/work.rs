@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::{Commit, DeviceFilter, Position, Table, UserFilter};
+use aws::{Commit, DeviceFilter, Position, Table, UserFilter, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::error::{MessageLimit, RetryAfter};
 use domain::input::Fields;
@@ -25,7 +25,6 @@ use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
 use crate::jobs::ranges::settle;
 use crate::jobs::{commit, load};
-use crate::retry::retry_on_conflict;
 use crate::settings::OperatorSettings;
 use crate::users::actions::UserAction;
 use crate::users::list_users;

@@ -1,6 +1,6 @@
 //! `DELETE /profiles/{profile_id}`.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::ProfileId;
 use domain::error::{DomainError, Error};
 use domain::rules::profiles::delete;
@@ -8,7 +8,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,6 +1,6 @@
 //! `PATCH /profiles/{profile_id}`.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::profile::{ProfileEdit, is_renamed};
 use domain::rules::profiles::update;
@@ -8,7 +8,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use super::{displaced, load_profile, workspace};
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,6 +1,6 @@
 //! Creating, changing and deleting users.
 
-use aws::{Commit, Table, UsernameClaims};
+use aws::{Commit, Table, UsernameClaims, retry_on_conflict};
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::user::User;
@@ -16,7 +16,6 @@ use lambda_http::http::StatusCode;
 
 use super::{add_header, header_matches_version, load_user, read_body, read_projection, user_reply};
 use crate::context::ActionContext;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::changes::complete_edit;
 use crate::users::deletion::{self, DeleteRequest};

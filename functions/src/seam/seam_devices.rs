@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::Table;
+use aws::{Table, retry_on_conflict};
 use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
@@ -21,7 +21,6 @@ use super::{
 };
 use crate::commits::commit_change;
 use crate::devices::update_device::read_metadata_of;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
 /// Maximum number of identifiers in `device_ids`.

@@ -1,6 +1,6 @@
 //! `/phones/…`: listing, reading, deactivating and simulating phones.
 
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::credential::{Service, ServiceKind};
@@ -21,7 +21,6 @@ use crate::commits::commit_change;
 use crate::context::ActionContext;
 use crate::devices::actions::delete;
 use crate::idempotency::{Creation, create_once};
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
 /// Returns one phone or all of them, or deactivates or simulates one.

@@ -1,7 +1,7 @@
 //! `/user_identities/…`: users as Seam user identities.
 
 use aws::UserFilter;
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
@@ -18,7 +18,6 @@ use super::paging::Paging;
 use super::{Listing, Verbs, done, finish, required_id, route, views};
 use crate::context::ActionContext;
 use crate::idempotency::{Creation, create_once};
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::deletion::{self, DeleteRequest};
 use crate::users::edits::{self, require_key_free};

@@ -1,14 +1,13 @@
 //! `DELETE /sources/{source_id}`.
 
-use aws::Commit;
 use aws::StagedRowsOf;
+use aws::{Commit, retry_on_conflict};
 use domain::error::Error;
 use domain::models::event::EventType;
 use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

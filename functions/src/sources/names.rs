@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::job::{ItemOutcome, Selection};
@@ -22,7 +22,6 @@ use domain::rules::sync::MatchCandidates;
 use uuid::Uuid;
 
 use super::{BoxedOutcome, CandidatesByRow, ChosenUsers, RowDecision, SyncRun, line};
-use crate::retry::retry_on_conflict;
 use crate::sources::stage::{StagedImport, keys_of, page_of};
 use crate::users::changes::complete_edit;
 

@@ -17,7 +17,7 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
-use aws::{ClaimedBySource, StagedRowsOf};
+use aws::{ClaimedBySource, StagedRowsOf, retry_on_conflict};
 use aws::{Commit, FETCH_TIMEOUT, Position, Table, UsernameClaims};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
@@ -41,7 +41,6 @@ use crate::context::{ActionContext, Origin};
 use crate::deadline::Deadline;
 use crate::jobs::work::{Guard, cancel_without_permission, failed_item, may_go_on, read_action, run_steps};
 use crate::jobs::{commit, load};
-use crate::retry::retry_on_conflict;
 use crate::settings::OperatorSettings;
 use crate::sources::Fetcher;
 use crate::sources::stage::{ROWS, StagedImport, keys_of, page_of, take_in};

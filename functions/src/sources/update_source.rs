@@ -1,13 +1,12 @@
 //! `PATCH /sources/{source_id}`.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::source::{SourceKind, SourceSettings, TokenChange};
 use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

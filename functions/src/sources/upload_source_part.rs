@@ -2,7 +2,7 @@
 
 use aws::StagedRowsOf;
 use aws::store::staging::UploadPart;
-use aws::{Commit, Table};
+use aws::{Commit, Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::job::Job;
@@ -14,7 +14,6 @@ use lambda_http::http::StatusCode;
 use uuid::Uuid;
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::sources::sync_users::go_on;
 use crate::state::AppState;
 use crate::views;

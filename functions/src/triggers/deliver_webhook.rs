@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws::store::due::calls_shard;
 use aws::store::webhooks::{CallSlot, webhook_of_delivery};
-use aws::{Commit, DueRow, EgressClient, RowKey, Table};
+use aws::{Commit, DueRow, EgressClient, RowKey, Table, retry_on_conflict};
 use chrono::Duration;
 use domain::error::Error;
 use domain::limits::WEBHOOK_LIMIT;
@@ -26,7 +26,6 @@ use serde_json::{Value, json};
 
 use crate::context::Origin;
 use crate::deadline::Deadline;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, batch_item_failures, event_of_record};

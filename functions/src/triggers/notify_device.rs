@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use aws::LeaseOutcome;
 use aws::Pusher;
-use aws::{Commit, PushError, Table, Wake};
+use aws::{Commit, PushError, Table, Wake, retry_on_conflict};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::event::{Event, EventType};
@@ -16,7 +16,6 @@ use futures::stream;
 use lambda::logging::Chain;
 use serde_json::Value;
 
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::{Run, batch_item_failures, endpoint, event_of_record};
 

@@ -2,7 +2,7 @@
 
 use aws::Pusher;
 use aws::store::due::purge_shard;
-use aws::{Commit, Page, RowKey, Table};
+use aws::{Commit, Page, RowKey, Table, retry_on_conflict};
 use aws::{DeviceFilter, DueRow, EventFilter};
 use chrono::Duration;
 use domain::error::Error;
@@ -16,7 +16,6 @@ use futures::stream;
 use serde_json::{Value, json};
 
 use crate::deadline::Deadline;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, endpoint};

@@ -2,7 +2,7 @@
 //! pushes come through topics, those of texts through SNS's log.
 
 use aws::Pusher;
-use aws::{PushError, Table};
+use aws::{PushError, Table, retry_on_conflict};
 use domain::error::Error;
 use domain::models::offer::{Delivery, DeliveryState};
 use domain::models::push::PushReason;
@@ -12,7 +12,6 @@ use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 
 use crate::commits::commit_change;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::Run;
 use crate::triggers::text_reports::{self, TextReport};

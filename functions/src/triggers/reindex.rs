@@ -25,8 +25,8 @@ const CURSOR: TextRule = TextRule::new(Form::Ascii, 1, 8192);
 /// Takes `{workspace_id?, cursor?}`; without a workspace, all are processed. Returns `{looked_at, written, unreadable,
 /// names_held, cursor}`: rows read, rows written, unreadable rows (left as they are), and objects with a unique name
 /// that belongs to another. Each of the latter two is logged. If `cursor` is not null, time ran out and another run
-/// must continue from there. The last run for all workspaces notes that everything is derived. A row is written only if it has not changed since it was read, and not at all if it is up
-/// to date, so it may run at any time, and repeatedly.
+/// must continue from there. The last run for all workspaces notes that everything is derived. A row is written only if
+/// it has not changed since it was read, and not at all if it is up to date, so it may run at any time, and repeatedly.
 ///
 /// # Errors
 /// Every invalid field of the event; `Unavailable`.

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws::LeaseOutcome;
-use aws::{Clients, Commit, Email, MailError, Mailer, SmsError, Table, Texter};
+use aws::{Clients, Commit, Email, MailError, Mailer, SmsError, Table, Texter, retry_on_conflict};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::event::{Event, EventType};
@@ -18,7 +18,6 @@ use lambda::logging::Chain;
 use serde_json::Value;
 
 use crate::deadline::Deadline;
-use crate::retry::retry_on_conflict;
 use crate::settings::App;
 use crate::state::AppState;
 use crate::triggers::{Run, batch_item_failures, deployment_mail, event_of_record, invitation_mail, invitation_text};

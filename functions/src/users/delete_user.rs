@@ -1,11 +1,11 @@
 //! `DELETE /users/{user_id}`.
 
+use aws::retry_on_conflict;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::deletion::{delete, read_delete};
 use crate::views;

@@ -1,6 +1,6 @@
 //! `GET /i/{code}`: page of an invitation's link; `POST /i/{code}`: its button.
 
-use aws::Table;
+use aws::{Table, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::offer::{Offer, Purpose};
 use domain::rules::offers::count_opening;
@@ -12,7 +12,6 @@ use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 use crate::commits::commit_change;
 use crate::description::OperationDoc;
 use crate::pages::invitation_page;
-use crate::retry::retry_on_conflict;
 use crate::settings::App;
 use crate::state::AppState;
 use crate::users::offers::find_by_code;

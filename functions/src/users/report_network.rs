@@ -1,5 +1,6 @@
 //! `PUT /users/{user_id}/networks/{provider}`: status report of a carrier.
 
+use aws::retry_on_conflict;
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::models::network;
@@ -9,7 +10,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::commits::commit_change;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

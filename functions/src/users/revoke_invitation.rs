@@ -1,5 +1,6 @@
 //! `DELETE /users/{user_id}/invitations/{invitation_id}`.
 
+use aws::retry_on_conflict;
 use domain::error::{DomainError, Error};
 use domain::models::offer::Purpose;
 use domain::rules::offers::revoke;
@@ -9,7 +10,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::commits::commit_change;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

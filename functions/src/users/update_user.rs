@@ -1,5 +1,6 @@
 //! `PATCH /users/{user_id}`.
 
+use aws::retry_on_conflict;
 use domain::error::{DomainError, Error};
 use domain::models::user::UserEdit;
 use domain::permission::Permission;
@@ -8,7 +9,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::edits::edit;
 use crate::views;

@@ -1,6 +1,6 @@
 //! Calls to webhooks: signing, sending, and recording the result.
 
-use aws::{Commit, EgressClient, Table};
+use aws::{Commit, EgressClient, Table, retry_on_conflict};
 use domain::error::Error;
 use domain::models::event::Event;
 use domain::models::webhook::{Attempt, Delivery, DeliveryState, RESPONSE_EXCERPT_LIMIT, Secrets, Webhook};
@@ -8,7 +8,6 @@ use domain::{EventId, Time};
 use uuid::Uuid;
 
 use crate::context::Origin;
-use crate::retry::retry_on_conflict;
 use crate::state::Clock;
 use crate::webhooks::payload::payload;
 

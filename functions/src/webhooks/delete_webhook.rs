@@ -1,12 +1,11 @@
 //! `DELETE /webhooks/{webhook_id}`.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::error::Error;
 use domain::models::event::EventType;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,12 +1,11 @@
 //! `POST /webhooks/{webhook_id}/rotate-secret`.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::error::{DomainError, Error};
 use domain::models::webhook::new_secret;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -1,6 +1,6 @@
 //! `PATCH /webhooks/{webhook_id}`.
 
-use aws::Commit;
+use aws::{Commit, retry_on_conflict};
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
 use domain::models::webhook::Edit;
@@ -8,7 +8,6 @@ use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 

@@ -277,3 +277,51 @@ fn counted(events: &[&EventRow], id: EventId) -> Commit {
         commit.add(&events_count_key(first.workspace_id, shard, &first.day), number)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn value(facet: Facet, value: &str) -> (Facet, String) {
+        (facet, value.to_owned())
+    }
+
+    #[test]
+    fn the_counts_of_a_filter_are_in_all_shards() {
+        let workspace = WorkspaceId(Uuid::from_u128(1));
+        let all: BTreeSet<String> = (0..16).map(|shard| counts_partition(workspace, shard)).collect();
+        for (values, deleted, states) in [
+            (Vec::new(), None, 2),
+            (Vec::new(), Some(false), 1),
+            (vec![value(Facet::Platform, "ios")], None, 2),
+            (vec![value(Facet::Platform, "ios")], Some(true), 1),
+        ] {
+            let keys = CountedFilter::of(values, deleted).unwrap().keys(workspace, ThingKind::Device);
+            assert_eq!(keys.len(), 16 * states);
+            assert_eq!(keys.into_iter().map(|key| key.pk).collect::<BTreeSet<_>>(), all);
+        }
+    }
+
+    #[test]
+    fn a_filter_by_two_values_is_not_counted() {
+        let two = vec![value(Facet::Platform, "ios"), value(Facet::Blocked, "true")];
+        assert!(CountedFilter::of(two, None).is_none());
+    }
+
+    #[test]
+    fn a_sum_is_of_all_shards_though_one_alone_is_negative() {
+        let key = |shard| RowKey::new(counts_partition(WorkspaceId(Uuid::from_u128(1)), shard), "DEVICE#things#kept#");
+        let rows = [(0, -2), (1, 5)].map(|(shard, n): (u8, i64)| {
+            let mut row = key(shard).attributes();
+            row.insert(COUNT.to_owned(), aws_sdk_dynamodb::types::AttributeValue::N(n.to_string()));
+            row
+        });
+        let mut found = BatchResult::default();
+        found.extend(rows.into_iter());
+        assert_eq!(sum_of(&found, &[key(0), key(1), key(2)]), 3);
+    }
+}
