@@ -357,7 +357,8 @@ fn slow_database(call: &Call) -> Duration {
 async fn four_ranges_are_worked_on_side_by_side() {
     let options = |ranges_per_job| Options { ranges_per_job, latency: slow_database, ..Options::default() };
     let (one, four) = (queued_job_takes(250, 0, options(1)).await, queued_job_takes(250, 0, options(4)).await);
-    assert!(four * 2 <= one, "{four} in four ranges, {one} in one");
+    // The call does the first 50 of the 250, and the list is read before the ranges begin.
+    assert!(four * 3 <= one * 2, "{four} in four ranges, {one} in one");
 }
 
 /// How long a run takes to remove this many deleted users.

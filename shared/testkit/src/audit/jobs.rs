@@ -172,6 +172,7 @@ fn main_events(job: &Job) -> Vec<EventType> {
         (JobKind::Devices, "block") => EventType::DeviceBlocked,
         (JobKind::Devices, "unblock") => EventType::DeviceUnblocked,
         (JobKind::Devices, "delete") => EventType::DeviceDeleted,
+        (JobKind::Devices, "apply_silent_rule") => return vec![EventType::DeviceBlocked, EventType::DeviceDeleted],
         (JobKind::Devices, "wipe" | "lock") => EventType::CommandQueued,
         _ => return Vec::new(),
     };
