@@ -55,7 +55,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let before = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
         request.http.check_version(before.version)?;
-        let changed = update(&before, &edit, &request.new_event_context());
+        let context = &request.new_event_context();
+        let changed = update(&before, &edit, context);
         if dry_run {
             let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);
@@ -66,7 +67,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             silent_rule::settle_job(table, &Origin::of_request(&request), &before).await?;
             return Ok(changed_to(&before, operator));
         };
-        let after = commit(table, &request, before, after, event).await?;
+        let after = commit(table, &Origin::of_request(&request), context, before, after, event).await?;
         Ok(changed_to(&after, operator))
     })
     .await
@@ -75,14 +76,14 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 /// Commits the change. A job of the rule for silent devices ends with its rule.
 async fn commit(
     table: &Table,
-    request: &AuthorizedRequest,
+    origin: &Origin,
+    context: &EventContext,
     before: Workspace,
     after: Workspace,
     event: Event,
 ) -> Result<Workspace, Error> {
-    let context = EventContext { event_id: event.event_id, ..request.new_event_context() };
     let is_other_rule = before.settings.silent_devices != after.settings.silent_devices;
-    let canceled = if is_other_rule { silent_rule::cancel_job(table, &before, &context).await? } else { None };
+    let canceled = if is_other_rule { silent_rule::cancel_job(table, &before, context).await? } else { None };
     let mut change = ChangeSet::with_event(event);
     change.workspace = Some(RowChange::from(before, after.clone()));
     if let Some(canceled) = canceled {
@@ -91,7 +92,7 @@ async fn commit(
     }
     let after = table.commit(Commit::from_changes(context.event_id, &change)).await?.with_new_version(after);
     // After the reply, nothing more is done.
-    silent_rule::settle_job(table, &Origin::of_request(request), &after).await?;
+    silent_rule::settle_job(table, origin, &after).await?;
     Ok(after)
 }
 

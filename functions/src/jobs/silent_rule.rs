@@ -1,7 +1,8 @@
 //! The rule for silent devices: each day, a job blocks or deletes those that it finds, in the name of whoever set it.
 
-use aws::{Commit, DeviceFilter, Table, Times};
+use aws::{Commit, DeviceFilter, Table};
 use domain::error::Error;
+use domain::input::Fields;
 use domain::models::device::Status;
 use domain::models::job::{Job, JobKind, NewJob, Selection};
 use domain::models::workspace::{SilentAction, SilentRule, Workspace};
@@ -16,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::context::Origin;
 use crate::creators::in_name_of;
 use crate::devices::actions::DeviceAction;
+use crate::devices::list_devices;
 use crate::jobs::commit;
 use crate::jobs::ranges::settle;
 use crate::jobs::work::outcomes;
@@ -24,12 +26,7 @@ use crate::triggers::Run;
 
 /// The filter that finds the devices to which the rule applies: see [`SilentRule::applies_to`].
 pub(crate) fn silent(rule: &SilentRule, now: Time) -> DeviceFilter {
-    DeviceFilter {
-        status: Some(Status::Active),
-        blocked: Some(false),
-        last_login: Times::before(rule.silent_before(now)),
-        ..DeviceFilter::default()
-    }
+    list_devices::read(&mut Fields::from_json(stored(rule, now)))
 }
 
 /// The same filter, as a job stores it.

@@ -49,6 +49,13 @@ pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// The code of a link in a message, which follows the path's beginning: `/i/` of an invitation, `/r/` of a deployment.
+#[must_use]
+pub fn code_after(path: &str, message: &str) -> Option<String> {
+    let (_, rest) = message.split_once(path)?;
+    Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
+}
+
 /// A response of the API.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -379,18 +386,13 @@ impl Bench {
     pub fn newest_code(&self) -> Option<String> {
         let outbox = self.stack.messaging().outbox();
         let message = outbox.iter().find(|item| item.channel != Channel::Push)?;
-        let text = message.text.clone()?;
-        let (_, rest) = text.split_once("/i/")?;
-        Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
+        code_after("/i/", message.text.as_deref()?)
     }
 
     /// The code in the latest e-mail of a deployment.
     #[must_use]
     pub fn newest_deployment_code(&self) -> Option<String> {
-        let text =
-            self.sent(Channel::Email).into_iter().filter_map(|item| item.text).find(|text| text.contains("/r/"))?;
-        let (_, rest) = text.split_once("/r/")?;
-        Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
+        self.sent(Channel::Email).into_iter().find_map(|item| code_after("/r/", &item.text?))
     }
 
     /// The body of a phone's registration.

@@ -20,4 +20,4 @@ pub mod simulated_time;
 pub mod stale_index;
 pub mod wire;
 
-pub use bench::{Answer, Bench, Setup, Tenant, text};
+pub use bench::{Answer, Bench, Setup, Tenant, code_after, text};

@@ -55,6 +55,28 @@ pub fn all_in(database: &Database, table: &str) -> BTreeMap<String, Value> {
         .collect()
 }
 
+/// The counts among rows, by workspace and what is counted: the sums over their shards, but for those that are zero.
+///
+/// # Panics
+/// If a row of counts has no number.
+pub fn counts<'a>(rows: impl IntoIterator<Item = (&'a String, &'a Value)>) -> BTreeMap<(WorkspaceId, String), i64> {
+    let mut sums = BTreeMap::new();
+    for (key, row) in rows {
+        if let Some(counted) = counted(key) {
+            *sums.entry(counted).or_default() += row["n"].as_i64().expect("a number");
+        }
+    }
+    sums.retain(|_, n| *n != 0);
+    sums
+}
+
+/// The workspace of a row of counts, and what is counted.
+fn counted(key: &str) -> Option<(WorkspaceId, String)> {
+    let (partition, counted) = key.strip_prefix("COUNTS#")?.split_once(" | ")?;
+    let (workspace, _shard) = partition.split_once('#')?;
+    Some((WorkspaceId::parse(workspace)?, counted.to_owned()))
+}
+
 /// A row with the fields that its key contains.
 #[must_use]
 pub fn with_key_fields(mut row: Value) -> Value {

@@ -10,6 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
+use testkit::code_after;
 
 /// The running product, and a key of it.
 struct Product {
@@ -86,8 +87,7 @@ impl Product {
             let outbox = self.call(Method::GET, "/_local/outbox", None, None).await.body;
             let items = outbox["items"].as_array().cloned().unwrap_or_default();
             if let Some(message) = items.iter().find(|item| item["to"] == address) {
-                let (_, rest) = message["text"].as_str().unwrap().split_once("/i/").unwrap();
-                return rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+                return code_after("/i/", message["text"].as_str().unwrap()).unwrap();
             }
             // The product is another process, so the test has to poll.
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -13,7 +13,7 @@ use testkit::egress::Pages;
 use testkit::faults::Service;
 use testkit::log_lines::LogLines;
 use testkit::request_recorder::RequestRecorder;
-use testkit::{Answer, Bench, Setup, Tenant, qr, rows};
+use testkit::{Answer, Bench, Setup, Tenant, code_after, qr, rows};
 
 const FIRST: &str = "qzfirst";
 const LAST: &str = "qzlast";
@@ -226,8 +226,7 @@ impl Walk {
         let outbox = self.bench.stack.messaging().outbox();
         let message = outbox.iter().find(|item| item.channel != Channel::Push).expect("a message was sent");
         let text = message.text.as_deref().unwrap_or_default();
-        let (_, rest) = text.split_once("/i/").or_else(|| text.split_once("/r/")).expect("the message has a link");
-        let code: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let code = code_after("/i/", text).or_else(|| code_after("/r/", text)).expect("the message has a link");
         self.codes.push(code.clone());
         code
     }

@@ -12,11 +12,10 @@ use local::api::Api;
 use local::operations::Adjust;
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
-use testkit::Bench;
 use testkit::bench::START;
 use testkit::faults::{Call, Service};
 use testkit::simulated_time::{Receivers, SimulatedTime, usual_latency};
-use testkit::text;
+use testkit::{Bench, code_after, text};
 
 const SLOW: &str = "https://slow.example.com/";
 const QUICK: &str = "https://quick.example.com/";
@@ -134,9 +133,7 @@ impl Simulation {
         let _last = self.last_of(users.len(), mails).await;
         let mails = self.stack.messaging().outbox().into_iter().filter(|item| item.to.starts_with(name));
         let phones = mails.flat_map(|mail| {
-            let text = mail.text.unwrap();
-            let code: String =
-                text.split_once("/i/").unwrap().1.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let code = code_after("/i/", mail.text.as_deref().unwrap()).unwrap();
             (0..3).map(move |n| Bench::registration_body(&code, &format!("{}-{n}", mail.to)))
         });
         let phones = phones.map(|phone| async move {

@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode};
 use local::description::description;
 use local::messaging::Channel;
 use serde_json::{Map, Number, Value};
-use testkit::{Answer, Bench, Tenant};
+use testkit::{Answer, Bench, Tenant, code_after};
 
 const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/docs/phones.md"));
 
@@ -141,11 +141,8 @@ impl Reader {
     fn note_code(&mut self) {
         let outbox = self.bench.stack.messaging().outbox();
         let texts = outbox.iter().filter(|item| item.channel != Channel::Push).filter_map(|item| item.text.clone());
-        let codes = texts.filter_map(|text| {
-            let (_, rest) = text.split_once("/i/").or_else(|| text.split_once("/r/"))?;
-            Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>())
-        });
-        if let Some(code) = codes.into_iter().next() {
+        let mut codes = texts.filter_map(|text| code_after("/i/", &text).or_else(|| code_after("/r/", &text)));
+        if let Some(code) = codes.next() {
             let _older = self.names.insert("code".to_owned(), code);
         }
     }

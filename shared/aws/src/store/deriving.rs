@@ -189,6 +189,11 @@ impl Difference {
         Some(Self { thing, before, after, removed, added, counts })
     }
 
+    /// The number of rows that it writes, besides the counts.
+    fn rows(&self) -> usize {
+        1 + self.removed.len() + self.added.len()
+    }
+
     /// Adds all but the counts to a commit.
     fn add_to(&self, commit: Commit) -> Commit {
         let commit = match (&self.before, &self.after) {
@@ -228,35 +233,31 @@ fn add_all(counts: &mut BTreeMap<String, i64>, more: impl IntoIterator<Item = (S
 }
 
 /// Differences of a workspace that go into one transaction.
-#[derive(Default)]
 struct Batch {
     differences: Vec<Difference>,
     counts: BTreeMap<String, i64>,
-    /// Items besides the counts.
-    rows: usize,
 }
 
 impl Batch {
     fn of(difference: Difference) -> Self {
-        let mut batches = Vec::new();
-        Self::add(&mut batches, difference);
-        batches.pop().unwrap_or_default()
+        Self { counts: difference.counts.clone(), differences: vec![difference] }
     }
 
-    /// Adds a difference to the last of some batches if it has room, else to a new one.
+    /// Adds a difference to the last of some batches if it has room, else as a new one.
     fn add(batches: &mut Vec<Self>, difference: Difference) {
-        let rows = 1 + difference.removed.len() + difference.added.len();
-        let has_room = |last: &mut Self| last.rows + rows + last.counts_with(&difference) <= ITEM_LIMIT;
-        let mut batch = batches.pop_if(has_room).unwrap_or_default();
-        batch.rows += rows;
-        add_all(&mut batch.counts, difference.counts.clone());
-        batch.differences.push(difference);
-        batches.push(batch);
+        match batches.last_mut() {
+            Some(last) if last.has_room_for(&difference) => {
+                add_all(&mut last.counts, difference.counts.clone());
+                last.differences.push(difference);
+            }
+            _ => batches.push(Self::of(difference)),
+        }
     }
 
-    /// The number of counts that it changes, at most, together with a difference.
-    fn counts_with(&self, difference: &Difference) -> usize {
-        self.counts.keys().chain(difference.counts.keys()).collect::<BTreeSet<_>>().len()
+    fn has_room_for(&self, difference: &Difference) -> bool {
+        let rows: usize = self.differences.iter().chain([difference]).map(Difference::rows).sum();
+        let counts: BTreeSet<&String> = self.counts.keys().chain(difference.counts.keys()).collect();
+        rows + counts.len() <= ITEM_LIMIT
     }
 
     fn commit(&self, workspace: WorkspaceId, id: EventId) -> Commit {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws::store::counts::{COUNT_SHARDS, counts_partition, events_count_key};
+use aws::store::counts::events_count_key;
 use aws::store::derived::{Shadow, Thing};
 use aws::{Row as _, RowKey};
 use domain::WorkspaceId;
@@ -11,6 +11,7 @@ use domain::models::user::User;
 use domain::rules::derived::{Derived, LatestOffers};
 
 use super::{Audit, read_all};
+use crate::rows;
 
 /// A thing, and what is derived from it.
 type Expected = (WorkspaceId, Thing, Shadow);
@@ -60,18 +61,7 @@ impl Audit {
 
     /// Compares the counts with a recount; those that are not in it are zero.
     fn counts(&mut self, mut recount: BTreeMap<(WorkspaceId, String), i64>) {
-        let workspaces: BTreeSet<WorkspaceId> = recount.keys().map(|(workspace, _)| *workspace).collect();
-        let mut stored = BTreeMap::<(WorkspaceId, String), i64>::new();
-        for workspace in workspaces {
-            for shard in 0..COUNT_SHARDS {
-                let prefix = format!("{} | ", counts_partition(workspace, shard));
-                for (key, row) in self.main.iter().filter(|(key, _)| key.starts_with(&prefix)) {
-                    let name = key.trim_start_matches(&prefix).to_owned();
-                    *stored.entry((workspace, name)).or_default() += row["n"].as_i64().unwrap_or(0);
-                }
-            }
-        }
-        stored.retain(|_, n| *n != 0);
+        let stored = rows::counts(&self.main);
         recount.retain(|_, n| *n != 0);
         self.check_equal("COUNTS#", "counts are those of a recount", stored, recount);
     }

@@ -13,7 +13,7 @@ use domain::models::restriction::{Deleted, Restriction};
 use domain::models::user::User;
 use domain::rules::derived::ThingKind;
 use domain::states::Platform;
-use domain::{EventId, UserId};
+use domain::{EventId, UserId, WorkspaceId};
 use serde_json::json;
 use testkit::rows::{self, MAIN};
 
@@ -34,16 +34,19 @@ fn with(case: &Case<'_>, kind: ThingKind, facet: &str, value: &str) -> BTreeSet<
 
 /// The counts of the workspace that are not zero.
 fn counts(case: &Case<'_>) -> BTreeMap<String, i64> {
-    let mut counts = BTreeMap::new();
-    for shard in 0..16 {
-        let prefix = format!("{} | ", counts_partition(case.workspace, shard));
-        for (key, row) in rows::all(&case.store.bench, MAIN).iter().filter(|(key, _)| key.starts_with(&prefix)) {
-            *counts.entry(key.trim_start_matches(&prefix).to_owned()).or_default() +=
-                row["n"].as_i64().expect("a number");
-        }
+    let counts = rows::counts(&rows::all(&case.store.bench, MAIN)).into_iter();
+    counts.filter(|((of, _), _)| *of == case.workspace).map(|((_, counted), n)| (counted, n)).collect()
+}
+
+/// Stores phones, none of which is derived from.
+async fn phones(case: &Case<'_>, count: usize) -> BTreeSet<(WorkspaceId, Thing)> {
+    let mut phones = BTreeSet::new();
+    for number in 0..count {
+        let device = case.new_device(UserId(new_id(case.now)), &format!("phone {number}"));
+        case.put(&device).await;
+        phones.insert((case.workspace, Thing::Device(device.device_id)));
     }
-    counts.retain(|_, n| *n != 0);
-    counts
+    phones
 }
 
 fn derived_rows(case: &Case<'_>) -> usize {
@@ -122,14 +125,10 @@ async fn a_shadow_of_another_release_is_replaced_with_all_that_was_derived_by_it
 async fn things_that_are_derived_at_once_are_all_counted() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
-    let mut things = Vec::new();
-    for number in 0..24 {
-        let device = case.new_device(UserId(new_id(case.now)), &format!("phone {number}"));
-        case.put(&device).await;
-        things.push(Thing::Device(device.device_id));
-    }
+    let things = phones(&case, 24).await;
     // Each twice, as by a batch that is delivered again while the first is at work.
-    let _written = futures::future::join_all(things.iter().chain(&things).map(|thing| derive(&case, *thing))).await;
+    let _written =
+        futures::future::join_all(things.iter().chain(&things).map(|(_, thing)| derive(&case, *thing))).await;
     assert_eq!(counts(&case)["DEVICE#platform#kept#ios"], 24);
     assert_eq!(with(&case, ThingKind::Device, "platform", "ios").len(), 24);
 }
@@ -138,12 +137,7 @@ async fn things_that_are_derived_at_once_are_all_counted() {
 async fn of_two_batches_at_once_each_derives_all_of_its_things() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
-    let mut things = BTreeSet::new();
-    for number in 0..4 {
-        let device = case.new_device(UserId(new_id(case.now)), &format!("phone {number}"));
-        case.put(&device).await;
-        things.insert((case.workspace, Thing::Device(device.device_id)));
-    }
+    let things = phones(&case, 4).await;
     let batch = || case.table.derive_all(things.clone(), || EventId(new_id(case.now)));
     let (one, other) = futures::future::join(batch(), batch()).await;
     let written = [one, other].map(|outcomes| {
@@ -202,12 +196,7 @@ async fn users_are_found_once_by_the_end_of_either_number_that_they_still_have()
 async fn a_batch_of_things_is_written_in_few_transactions_and_one_that_is_unreadable_holds_up_no_other() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
-    let mut things = BTreeSet::new();
-    for number in 0..24 {
-        let device = case.new_device(UserId(new_id(case.now)), &format!("phone {number}"));
-        case.put(&device).await;
-        things.insert((case.workspace, Thing::Device(device.device_id)));
-    }
+    let things = phones(&case, 24).await;
     let unreadable = case.new_device(UserId(new_id(case.now)), "unreadable");
     rows::put(&store.bench, MAIN, &json!({"pk": unreadable.key().pk, "sk": "DEVICE"}), &[]);
     let derive_all = async |things| case.table.derive_all(things, || EventId(new_id(case.now))).await;
